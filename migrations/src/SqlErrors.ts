@@ -1,0 +1,37 @@
+/** What an error from Postgres says, and whether it speaks of the statement's data or of the database's own trouble. */
+import * as Predicate from "effect/Predicate"
+import type { SqlError } from "effect/sql/SqlError"
+
+const serverError = (error: SqlError): unknown => error.reason.cause
+
+/** The SQLSTATE of the server's answer, if it gave one. */
+export const sqlState = (error: SqlError): string | undefined => {
+  const cause = serverError(error)
+  return Predicate.hasProperty(cause, "code") && typeof cause.code === "string" && /^[0-9A-Z]{5}$/.test(cause.code)
+    ? cause.code
+    : undefined
+}
+
+/** The server's own words; `SqlError.message` holds only what the client was doing. */
+export const serverText = (error: SqlError): string => {
+  const cause = serverError(error)
+  if (Predicate.hasProperty(cause, "errors") && Array.isArray(cause.errors) && cause.errors[0] instanceof Error) {
+    return cause.errors[0].message
+  }
+  return cause instanceof Error && cause.message !== "" ? cause.message : error.message
+}
+
+// 08 connection, 25006 read-only (a standby), 40 rolled back by the server, 53 out of resources, 55P03 lock not to be had,
+// 57 operator's intervention and time-outs, 58 system, F0 and XX server damage. https://www.postgresql.org/docs/current/errcodes-appendix.html
+const trouble = /^(08|25006|40|53|55P03|57|58|F0|XX)/
+
+/** True where the database could not do its work at all: the same statement may well succeed later. */
+export const isDatabaseTrouble = (error: SqlError): boolean => {
+  const state = sqlState(error)
+  if (state !== undefined) return trouble.test(state)
+  // Without an answer from the server it is the connection, unless the client could not put a value into the protocol.
+  return !Predicate.isTagged(serverError(error), "PgTypesCodecError")
+}
+
+/** True where a table, column, function or privilege is missing: a fault of the set-up, which every statement of the kind would meet. */
+export const isSetUpFault = (error: SqlError): boolean => sqlState(error)?.startsWith("42") ?? false

@@ -1,0 +1,2 @@
+export * as EventLog from "./EventLog.ts"
+export * as Subscription from "./Subscription.ts"

@@ -1,0 +1,158 @@
+/**
+ * What an event of one type is: its name, its newest version, whose aggregate it tells of, and the Schema of its payload.
+ *
+ * Making an event validates and encodes it, once. Decoding takes any older version that the upcasters reach and nothing newer
+ * than this build knows. A definition whose upcasters have a gap is refused where it is written.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import type { EventEnvelope } from "./EventEnvelope.ts"
+import { InvalidEvent } from "./InvalidEvent.ts"
+import * as JsonText from "./JsonText.ts"
+import type { Upcasters } from "./Upcaster.ts"
+import { gaps, upcast } from "./Upcaster.ts"
+
+/** A valid event that has not been written yet. `json` is its encoded payload: what is stored. */
+export interface Event<out Type extends string = string, out Aggregate extends string | null = string | null, out A = unknown> {
+  readonly type: Type
+  readonly schemaVersion: number
+  readonly aggregateType: Aggregate
+  readonly aggregateId: string | null
+  readonly data: A
+  readonly json: string
+}
+
+/** An event that was read back: the envelope, with the typed payload of the newest version. */
+export interface ReadEvent<out A> {
+  readonly envelope: EventEnvelope
+  readonly data: A
+}
+
+/** The event has a version that this build does not know yet. A newer build will: keep it. */
+export class NewerThanThisBuild extends Schema.TaggedError<NewerThanThisBuild>()("NewerThanThisBuild", {
+  eventId: Schema.String,
+  eventType: Schema.String,
+  version: Schema.Int,
+  newestKnown: Schema.Int
+}) {
+  override get message() {
+    return `event ${this.eventId} is version ${this.version} of ${this.eventType}; this build knows versions up to ${this.newestKnown}`
+  }
+}
+
+/** The event's data is not what its definition says, or an upcaster is missing or has thrown. */
+export class UndecodableEvent extends Schema.TaggedError<UndecodableEvent>()("UndecodableEvent", {
+  eventId: Schema.String,
+  eventType: Schema.String,
+  version: Schema.Int,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    const cause = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `event ${this.eventId} (${this.eventType}, version ${this.version}) cannot be decoded: ${cause}`
+  }
+}
+
+export interface EventDefinition<out Type extends string, out Aggregate extends string | null, in out A> {
+  readonly type: Type
+  readonly version: number
+  readonly aggregateType: Aggregate
+  /**
+   * Validates `data`, encodes it and gives an event that can be emitted.
+   *
+   * `aggregateId` says which aggregate the event tells of (at most 100 characters); without it the definition's own
+   * `aggregateId` is asked.
+   */
+  readonly make: (
+    data: A,
+    options?: { readonly aggregateId?: string | undefined }
+  ) => Effect.Effect<Event<Type, Aggregate, A>, InvalidEvent>
+  /** Upcasts and decodes the data of an envelope of this type. */
+  readonly decode: (envelope: EventEnvelope) => Effect.Effect<ReadEvent<A>, NewerThanThisBuild | UndecodableEvent>
+}
+
+/** Any definition, whatever its payload. */
+// oxlint-disable-next-line typescript/no-explicit-any -- the payload is both taken and given, so only any stands for all
+export type AnyEventDefinition = EventDefinition<string, string | null, any>
+
+/** The payload type of a definition. */
+export type Payload<D> = D extends EventDefinition<infer _Type, infer _Aggregate, infer A> ? A : never
+
+/**
+ * Defines an event.
+ *
+ * @param type     at most 100 characters, for example `deal.created`
+ * @param options  `version` is 1 unless given. `upcasters` holds for each older version that may still be read the function to the
+ *                 next. A gap among them throws here, when the module loads: there is no event to lose yet.
+ *
+ * @example
+ * const DealCreated = EventDefinition.make("deal.created", {
+ *   aggregateType: "deal",
+ *   aggregateId: (deal) => deal.dealId,
+ *   payload: Schema.Struct({ dealId: Schema.String, title: Schema.String })
+ * })
+ */
+export const make = <const Type extends string, A, I, const Aggregate extends string | null = null>(
+  type: Type,
+  options: {
+    readonly payload: Schema.Codec<A, I>
+    readonly version?: number | undefined
+    readonly aggregateType?: Aggregate | undefined
+    readonly aggregateId?: ((data: A) => string) | undefined
+    readonly upcasters?: Upcasters | undefined
+  }
+): EventDefinition<Type, Aggregate, A> => {
+  const version = options.version ?? 1
+  const upcasters = options.upcasters ?? {}
+  const aggregateType = (options.aggregateType ?? null) as Aggregate
+  const wrong = definitionProblem(type, version, aggregateType, upcasters)
+  if (wrong !== undefined) throw new TypeError(`the definition of event ${JSON.stringify(type)} is wrong: ${wrong}`)
+
+  const encodePayload = Schema.encodeUnknownEffect(options.payload)
+  const decodePayload = Schema.decodeUnknownEffect(options.payload)
+  const refuse = (field: string, problem: string) => new InvalidEvent({ eventType: type, field, problem })
+
+  return {
+    type,
+    version,
+    aggregateType,
+    make: Effect.fnUntraced(function*(data, given) {
+      const encoded = yield* Effect.mapError(encodePayload(data), (error) => {
+        const [first] = formatIssues(error.issue).issues
+        return refuse(JsonText.pathOf("data", first?.path ?? []), `is not valid: ${first?.message ?? error.message}`)
+      })
+      const json = JsonText.encode(encoded, "data")
+      if (Result.isFailure(json)) return yield* refuse(json.failure.path, json.failure.problem)
+      const aggregateId = given?.aggregateId ?? options.aggregateId?.(data) ?? null
+      return { type, schemaVersion: version, aggregateType, aggregateId, data, json: json.success }
+    }),
+    decode: Effect.fnUntraced(function*(envelope) {
+      const about = { eventId: envelope.id, eventType: type, version: envelope.schemaVersion }
+      if (envelope.schemaVersion > version) return yield* new NewerThanThisBuild({ ...about, newestKnown: version })
+      const newest = upcast(upcasters, envelope.data, envelope.schemaVersion, version)
+      if (Result.isFailure(newest)) return yield* new UndecodableEvent({ ...about, cause: newest.failure.cause })
+      const data = yield* Effect.mapError(
+        decodePayload(newest.success),
+        (cause) => new UndecodableEvent({ ...about, cause })
+      )
+      return { envelope, data }
+    })
+  }
+}
+
+const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const definitionProblem = (
+  type: string,
+  version: number,
+  aggregateType: string | null,
+  upcasters: Upcasters
+): string | undefined => {
+  if (type.length === 0 || type.length > 100) return "a type has 1 to 100 characters"
+  if (aggregateType !== null && aggregateType.length > 50) return "an aggregate type has at most 50 characters"
+  if (!Number.isInteger(version) || version < 1) return `version ${version} is not a whole number from 1 up`
+  const missing = gaps(upcasters, version)
+  return missing.length === 0 ? undefined : `its upcasters do not lead to version ${version}: see version ${missing.join(", ")}`
+}

@@ -1,0 +1,7 @@
+export * as EventDefinition from "./EventDefinition.ts"
+export { EventEnvelope } from "./EventEnvelope.ts"
+export * as EventPublisher from "./EventPublisher.ts"
+export * as EventSource from "./EventSource.ts"
+export { InvalidEvent } from "./InvalidEvent.ts"
+export * as JsonText from "./JsonText.ts"
+export * as Upcaster from "./Upcaster.ts"

@@ -1,0 +1,85 @@
+/**
+ * Takes events from any source through the inbox to typed handlers, one for each event definition.
+ *
+ * One event after another in the source's order, each in a transaction with its inbox row. A handler that fails is tried again, and holds the
+ * events behind it up meanwhile: none is passed over. An event that this build cannot decode stops the consumer with its id named.
+ */
+import type { AnyEventDefinition, NewerThanThisBuild, Payload, ReadEvent, UndecodableEvent } from "@zakops/events/EventDefinition"
+import type { EventEnvelope } from "@zakops/events/EventEnvelope"
+import type { EventSource, SourceFailed } from "@zakops/events/EventSource"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type { SqlError } from "effect/sql/SqlError"
+import type { InvalidDelivery } from "./InboxGuard.ts"
+import { InboxGuard } from "./InboxGuard.ts"
+
+/** What handles the events of one type. */
+export interface Handler<out E = never, out R = never> {
+  readonly type: string
+  readonly handle: (envelope: EventEnvelope) => Effect.Effect<void, E | NewerThanThisBuild | UndecodableEvent, R>
+}
+
+/** Handles events of `definition`: decoded, upcast, typed. */
+export const on = <D extends AnyEventDefinition, E, R>(
+  definition: D,
+  handle: (event: ReadEvent<Payload<D>>) => Effect.Effect<unknown, E, R>
+): Handler<E, R> => ({
+  type: definition.type,
+  handle: (envelope) => Effect.asVoid(Effect.flatMap(definition.decode(envelope), handle))
+})
+
+/** The error type of a list of handlers. */
+type ErrorOf<H> = H extends Handler<infer E, infer _R> ? E : never
+type ServicesOf<H> = H extends Handler<infer _E, infer R> ? R : never
+
+/** Tries again for as long as it takes, after 1 s at first, at most every minute. */
+export const patiently: Schedule.Schedule<unknown> = Schedule.min([
+  Schedule.exponential("1 second"),
+  Schedule.spaced("1 minute")
+])
+
+const undecodable = (error: unknown): error is NewerThanThisBuild | UndecodableEvent | InvalidDelivery => {
+  const tag = (error as { readonly _tag?: unknown })?._tag
+  return tag === "NewerThanThisBuild" || tag === "UndecodableEvent" || tag === "InvalidDelivery"
+}
+
+/**
+ * Runs until interrupted. Events of types without a handler are passed over. Fails with an event that cannot be decoded, with a source that
+ * cannot be read, and with a handler's error once `retry` is exhausted (`patiently` never is).
+ *
+ * @param consumerId at most 100 characters; the inbox remembers under this name what was handled, so keep it
+ */
+export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(options: {
+  readonly consumerId: string
+  readonly source: EventSource
+  readonly handlers: H
+  readonly retry?: Schedule.Schedule<unknown> | undefined
+}): Effect.Effect<
+  never,
+  ErrorOf<H[number]> | NewerThanThisBuild | UndecodableEvent | InvalidDelivery | SqlError | SourceFailed,
+  ServicesOf<H[number]> | InboxGuard
+> =>
+  Effect.gen(function*() {
+    type E = ErrorOf<H[number]>
+    type R = ServicesOf<H[number]>
+    const { consumerId, retry = patiently, source } = options
+    const guard = yield* InboxGuard
+    const handlers = new Map((options.handlers as ReadonlyArray<Handler<E, R>>).map((handler) => [handler.type, handler]))
+
+    const handleOne = (envelope: EventEnvelope) => {
+      const handler = handlers.get(envelope.eventType)
+      if (handler === undefined) return Effect.void
+      return Effect.asVoid(guard.once({ eventId: envelope.id, consumerId }, handler.handle(envelope)).pipe(
+        Effect.tapCause((cause) =>
+          Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning(
+            `consumer ${consumerId} failed on event ${envelope.id} (${envelope.eventType})`,
+            cause
+          )
+        ),
+        Effect.retry({ schedule: retry, while: (error) => !undecodable(error) })
+      ))
+    }
+
+    return yield* source.consume((batch) => Effect.forEach(batch, handleOne, { discard: true }))
+  })

@@ -1,0 +1,86 @@
+/**
+ * Emitting: an event is written with the business change, in the same transaction, or not at all.
+ *
+ * The type of `emit` requires a `Transaction`, so emitting outside of one does not compile. Processors are woken after the commit. With
+ * `OUTBOX_ENABLED=false` the same calls publish directly, as before there was an outbox, and promise no more than that did.
+ */
+import { EventPublisher } from "@zakops/events/EventPublisher"
+import type { Event } from "@zakops/events/EventDefinition"
+import type { PublishError } from "@zakops/events/EventPublisher"
+import type { InvalidEvent } from "@zakops/events/InvalidEvent"
+import * as Database from "@zakops/migrations/Database"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { SqlError } from "effect/sql/SqlError"
+import { ParentSpan } from "effect/Tracer"
+import type { Emission, EmitOptions, NewEntry } from "./Emission.ts"
+import { toEntry, traceIdOf } from "./Emission.ts"
+import { insertEntries, insertEntry } from "./insertEntries.ts"
+import { OutboxConfig } from "./OutboxConfig.ts"
+import { publishDirectly } from "./publishDirectly.ts"
+import { Transaction } from "./TransactionalPublisher.ts"
+import { Wakeup } from "./Wakeup.ts"
+
+/**
+ * `InvalidEvent` names the field and leaves the transaction usable. `SqlError` comes from the INSERT, and has ended it. `PublishError` comes
+ * only where the outbox is switched off, from the destination itself.
+ */
+export type EmitError = InvalidEvent | SqlError | PublishError
+
+export class Outbox extends Context.Service<Outbox, {
+  /** Writes the event in the open transaction and gives its id. Delivered after the commit, never after a roll-back. */
+  readonly emit: (event: Event, options: EmitOptions) => Effect.Effect<string, EmitError, Transaction>
+  /**
+   * Writes many events in the open transaction, in this order, in as few statements as can be, and gives their ids. All are checked before
+   * the first is written.
+   */
+  readonly emitAll: (
+    emissions: ReadonlyArray<Emission>
+  ) => Effect.Effect<ReadonlyArray<string>, EmitError, Transaction>
+}>()("@zakops/outbox/Outbox") {
+  static readonly layer = Layer.effect(
+    Outbox,
+    Effect.gen(function*() {
+      const config = yield* OutboxConfig
+      const db = yield* Database.make
+      const wakeup = yield* Wakeup
+      const publisher = yield* EventPublisher
+      const insertOne = insertEntry(db)
+      const insertMany = insertEntries(db)
+      const publish = publishDirectly(db, publisher)
+
+      const write = (entries: ReadonlyArray<NewEntry>): Effect.Effect<void, SqlError | PublishError> => {
+        if (entries.length === 0) return Effect.void
+        if (!config.enabled) return publish(entries)
+        const insert = entries.length === 1 && entries[0] !== undefined ? insertOne(entries[0]) : insertMany(entries)
+        return Effect.andThen(insert, db.sql.afterCommit(wakeup.announce))
+      }
+
+      const emitAll = Effect.fnUntraced(function*(emissions: ReadonlyArray<Emission>) {
+        yield* requireOwnTransaction(db)
+        const span = yield* Effect.serviceOption(ParentSpan)
+        const traceId = traceIdOf(Option.getOrUndefined(span)?.traceId)
+        const entries: Array<NewEntry> = []
+        for (const emission of emissions) entries.push(yield* Effect.fromResult(toEntry(emission, traceId, config)))
+        yield* write(entries)
+        return entries.map((entry) => entry.id)
+      })
+
+      return Outbox.of({
+        emit: (event, options) => Effect.map(emitAll([{ ...options, event }]), (ids) => ids[0] as string),
+        emitAll
+      })
+    })
+  )
+}
+
+/** A `Transaction` that was carried out of its transaction, by a forked fiber or a stored context, would write on its own: that is a defect. */
+const requireOwnTransaction = Effect.fnUntraced(function*({ sql }: Database.Database) {
+  const granted = yield* Transaction
+  const open = yield* Effect.serviceOption(sql.transactionService)
+  if (!granted.isOpen() || Option.isNone(open) || open.value[0] !== granted.connection) {
+    return yield* Effect.die(new Error("emit: the transaction that this effect was given has ended, or is not the one that is open"))
+  }
+})

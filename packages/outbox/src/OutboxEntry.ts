@@ -1,0 +1,80 @@
+/** An entry as a processor holds it: the envelope to be delivered, and what deciding its fate needs. */
+import type { EventEnvelope } from "@zakops/events/EventEnvelope"
+import * as Predicate from "effect/Predicate"
+import * as Records from "effect/Record"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { Entry } from "./EntryLifecycle.ts"
+
+/** What `claimEntries` returns, as the columns come. */
+export interface ClaimedRow {
+  readonly id: string
+  readonly attempts: number
+  readonly max_attempts: number
+  /** The entry was held by a worker whose lease has run out; its attempt is to be failed, not repeated at once. */
+  readonly expired: boolean
+  /** Its data is too large for the client to receive, and was left in the table. */
+  readonly oversize: boolean
+  readonly [envelopeColumn: string]: unknown
+}
+
+export interface ClaimedEntry {
+  readonly id: string
+  readonly claimId: string
+  readonly attempts: number
+  readonly maxAttempts: number
+  readonly expired: boolean
+  /** Fails with words for the operator where the row cannot be read as an event: any program may write to the table. */
+  readonly envelope: Result.Result<EventEnvelope, string>
+}
+
+const EnvelopeRow = Schema.Struct({
+  id: Schema.String,
+  correlation_id: Schema.String,
+  aggregate_type: Schema.NullOr(Schema.String),
+  aggregate_id: Schema.NullOr(Schema.String),
+  event_type: Schema.String,
+  schema_version: Schema.Int,
+  event_data: Schema.Unknown,
+  trace_id: Schema.NullOr(Schema.String),
+  headers: Schema.Unknown,
+  created_at: Schema.Date
+})
+const decodeRow = Schema.decodeUnknownResult(EnvelopeRow)
+
+/** The envelope that a row of the outbox or of the log holds. */
+export const toEnvelope = (row: unknown): Result.Result<EventEnvelope, string> =>
+  Result.mapBoth(decodeRow(row), {
+    onFailure: (error) => `the row cannot be read as an event: ${error.message}`,
+    onSuccess: (columns) => ({
+      id: columns.id,
+      correlationId: columns.correlation_id,
+      aggregateType: columns.aggregate_type,
+      aggregateId: columns.aggregate_id,
+      eventType: columns.event_type,
+      schemaVersion: columns.schema_version,
+      data: columns.event_data,
+      traceId: columns.trace_id,
+      headers: toHeaders(columns.headers),
+      createdAt: columns.created_at
+    })
+  })
+
+// A producer in plain SQL may put any JSON there; that is no reason to hold its event back.
+const toHeaders = (json: unknown): EventEnvelope["headers"] =>
+  Predicate.isObject(json)
+    ? Records.map(json as Record<string, unknown>, (value) => Predicate.isString(value) ? value : JSON.stringify(value))
+    : {}
+
+export const fromRow = (row: ClaimedRow, claimId: string): ClaimedEntry => ({
+  id: row.id,
+  claimId,
+  attempts: row.attempts,
+  maxAttempts: row.max_attempts,
+  expired: row.expired,
+  envelope: row.oversize ? Result.fail("its data is larger than 12 MiB, more than the client receives") : toEnvelope(row)
+})
+
+/** The entry for `EntryLifecycle.decide`, which needs no times to settle one that is held. */
+export const asProcessing = (entry: Pick<ClaimedEntry, "attempts" | "maxAttempts" | "claimId">): Entry =>
+  Entry.Processing({ ...entry, dueAt: 0, leaseUntil: 0, lastError: null })

@@ -1,0 +1,61 @@
+/**
+ * The outbox as one layer: reads the settings, gives the services, and runs the processor for as long as the layer is in scope.
+ *
+ * Needs the database and an `EventPublisher`; `@zakops/event-store` provides the default one. With `OUTBOX_ENABLED=false` the same
+ * services publish directly and nothing runs.
+ */
+import type { PgClient } from "@effect/sql-pg/PgClient"
+import type { EventPublisher } from "@zakops/events/EventPublisher"
+import type { NotMigrated } from "@zakops/migrations/Migrations"
+import { requireMigrated } from "@zakops/migrations/Migrations"
+import type { InvalidSchemaName } from "@zakops/migrations/SchemaName"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import { Outbox } from "./Outbox.ts"
+import type { InvalidSetting } from "./OutboxConfig.ts"
+import { OutboxConfig } from "./OutboxConfig.ts"
+import { OutboxProcessor } from "./OutboxProcessor.ts"
+import { OutboxWriter } from "./OutboxWriter.ts"
+import { TransactionalPublisher } from "./TransactionalPublisher.ts"
+import { Wakeup } from "./Wakeup.ts"
+
+/** The services, with no processor running: `OutboxProcessor` is there to be started, or run once, by the program. */
+export const layerServices = Layer.mergeAll(OutboxWriter.layer, OutboxProcessor.layer).pipe(
+  Layer.provideMerge(Outbox.layer),
+  Layer.provideMerge(Layer.mergeAll(TransactionalPublisher.layer, Wakeup.layer))
+)
+
+const runProcessor = Layer.effectDiscard(Effect.gen(function*() {
+  const { enabled, processorEnabled } = yield* OutboxConfig
+  if (!enabled) return yield* Effect.logInfo("OUTBOX_ENABLED is false: events are published directly")
+  yield* requireMigrated
+  if (!processorEnabled) return yield* Effect.logInfo("OUTBOX_PROCESSOR_ENABLED is false: events are written, and delivered elsewhere")
+  const { start } = yield* OutboxProcessor
+  yield* start
+}))
+
+type Services = Outbox | OutboxWriter | OutboxProcessor | TransactionalPublisher
+
+type Needs = PgClient | SqlClient | EventPublisher
+
+/**
+ * Fails at start with `InvalidSetting`, `InvalidSchemaName` or `NotMigrated`, each one line that says what to do, or with the `SqlError` of
+ * a database that does not answer.
+ */
+export const OutboxLive: Layer.Layer<
+  Services,
+  InvalidSetting | InvalidSchemaName | NotMigrated | SqlError,
+  Needs
+> = runProcessor.pipe(
+  Layer.provideMerge(layerServices),
+  Layer.provide(OutboxConfig.layer)
+)
+
+/** As `OutboxLive`, with the settings that the program provides. */
+export const layer: Layer.Layer<
+  Services,
+  InvalidSchemaName | NotMigrated | SqlError,
+  Needs | OutboxConfig
+> = runProcessor.pipe(Layer.provideMerge(layerServices))

@@ -1,0 +1,65 @@
+/**
+ * Delivers what is pending: finds due entries, hands each to the publisher, marks it delivered, or lets it wait, or declares it dead.
+ *
+ * Any number may run on one database; they share the work by row locks. Exactly once to a transactional publisher, at least once to an
+ * external one.
+ */
+import { EventPublisher } from "@zakops/events/EventPublisher"
+import * as Database from "@zakops/migrations/Database"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { SqlError } from "effect/sql/SqlError"
+import * as ExternalDelivery from "./ExternalDelivery.ts"
+import { OutboxConfig } from "./OutboxConfig.ts"
+import * as ProcessorCounts from "./ProcessorCounts.ts"
+import { RetryPolicy } from "./RetryPolicy.ts"
+import * as TransactionalDelivery from "./TransactionalDelivery.ts"
+import { Wakeup } from "./Wakeup.ts"
+
+export class OutboxProcessor extends Context.Service<OutboxProcessor, {
+  /** Takes one batch of due entries through to the end. For tests and cron jobs. */
+  readonly runOnce: Effect.Effect<ProcessorCounts.ProcessorCounts, SqlError>
+  /** Repeats `runOnce` until nothing is due any more, and adds up. Entries that wait for a later attempt stay. */
+  readonly drain: Effect.Effect<ProcessorCounts.ProcessorCounts, SqlError>
+  /**
+   * Delivers in the background until the scope closes, which then waits for what is in flight, at most `OUTBOX_DRAIN_TIMEOUT`, and hands back
+   * the rest uncharged. Never fails: while the database is away it logs and tries again.
+   */
+  readonly start: Effect.Effect<void, never, Scope.Scope>
+}>()("@zakops/outbox/OutboxProcessor") {
+  static readonly layer = Layer.effect(
+    OutboxProcessor,
+    Effect.gen(function*() {
+      const db = yield* Database.make
+      const publisher = yield* EventPublisher
+      const settings = yield* OutboxConfig
+      const policy = yield* RetryPolicy
+      const wakeup = yield* Wakeup
+      const delivery = publisher._tag === "External"
+        ? ExternalDelivery.make(db, publisher, settings, policy)
+        : TransactionalDelivery.make(db, publisher, settings, policy)
+
+      const drain = Effect.gen(function*() {
+        let all = ProcessorCounts.none
+        while (true) {
+          const counts = yield* delivery.runOnce
+          all = ProcessorCounts.add(all, counts)
+          // Handed back at once means: the destination is down. It would be due again at once, too.
+          if (ProcessorCounts.total(counts) === 0 || counts.handedBack > 0) return all
+        }
+      })
+
+      return OutboxProcessor.of({
+        runOnce: delivery.runOnce,
+        drain,
+        start: Effect.gen(function*() {
+          const watcher = yield* wakeup.watch
+          yield* wakeup.listenToOthers
+          yield* delivery.start(watcher)
+        })
+      })
+    })
+  )
+}

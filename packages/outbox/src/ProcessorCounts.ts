@@ -1,0 +1,41 @@
+/** What a processor did with the entries that it took. */
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+
+export interface ProcessorCounts {
+  /** Delivered and settled. */
+  readonly delivered: number
+  /** Failed, and waiting for the next attempt. */
+  readonly retried: number
+  readonly dead: number
+  /** Given back without a charge: the destination was down, or the processor stopped. */
+  readonly handedBack: number
+  /** Settled by somebody else in the meantime: the lease had run out. */
+  readonly fenced: number
+}
+
+export const none: ProcessorCounts = { delivered: 0, retried: 0, dead: 0, handedBack: 0, fenced: 0 }
+
+export const add = (a: ProcessorCounts, b: ProcessorCounts): ProcessorCounts => ({
+  delivered: a.delivered + b.delivered,
+  retried: a.retried + b.retried,
+  dead: a.dead + b.dead,
+  handedBack: a.handedBack + b.handedBack,
+  fenced: a.fenced + b.fenced
+})
+
+export const total = (counts: ProcessorCounts): number =>
+  counts.delivered + counts.retried + counts.dead + counts.handedBack + counts.fenced
+
+const attempts = Metric.counter("zakops_outbox_attempts_total", {
+  description: "Attempts to deliver an outbox entry, by outcome",
+  incremental: true
+})
+
+/** Adds to the metric `zakops_outbox_attempts_total{outcome}`. */
+export const record = (counts: ProcessorCounts): Effect.Effect<void> =>
+  Effect.forEach(
+    Object.entries(counts).filter(([, count]) => count > 0),
+    ([outcome, count]) => Metric.update(Metric.withAttributes(attempts, { outcome }), count),
+    { discard: true }
+  )

@@ -1,0 +1,93 @@
+/**
+ * Business change and event in one transaction: what `emit` requires in its type, and the only two ways to provide it.
+ *
+ * `transact` opens a transaction, or a savepoint in the open one; `join` uses the one that is open. A roll-back, of the whole or of the
+ * savepoint, takes the events along.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { SqlClient } from "effect/sql/SqlClient"
+import type { Connection } from "effect/sql/SqlConnection"
+import type { SqlError } from "effect/sql/SqlError"
+
+/**
+ * The right to emit: an open transaction. `TransactionalPublisher` alone provides it, so that emitting outside of one does not compile.
+ */
+export class Transaction extends Context.Service<Transaction, {
+  /** The connection that the transaction has reserved. */
+  readonly connection: Connection
+  /** False once `transact` or `join` has ended. */
+  readonly isOpen: () => boolean
+}>()("@zakops/outbox/Transaction") {}
+
+/** `join` was called with no transaction open on the client that the outbox uses. */
+export class NoTransaction extends Schema.TaggedError<NoTransaction>()("NoTransaction", {}) {
+  override get message() {
+    return "no transaction is open on this SqlClient: wrap the effect in TransactionalPublisher.transact, or join inside sql.withTransaction"
+  }
+}
+
+export class TransactionalPublisher extends Context.Service<TransactionalPublisher, {
+  /**
+   * Runs `self` in a transaction, in which it may emit. Commits when it succeeds; rolls back when it fails, dies or is interrupted.
+   * Inside an open transaction it is a savepoint. Fails with what `self` fails with, or with the `SqlError` of BEGIN or COMMIT.
+   *
+   * @example
+   * publisher.transact(Effect.gen(function*() {
+   *   yield* sql`INSERT INTO deals ${sql.insert(deal)}`
+   *   yield* outbox.emit(yield* DealCreated.make(deal), { correlationId: deal.id })
+   * }))
+   */
+  readonly transact: <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | SqlError, Exclude<R, Transaction>>
+  /** Lets `self` emit in the transaction that a plain `sql.withTransaction` has opened. Opens nothing: `NoTransaction` if there is none. */
+  readonly join: <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | NoTransaction, Exclude<R, Transaction>>
+}>()("@zakops/outbox/TransactionalPublisher") {
+  static readonly layer = Layer.effect(
+    TransactionalPublisher,
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+
+      const grant = <A, E, R>(self: Effect.Effect<A, E, R>, connection: Connection) =>
+        Effect.suspend(() => {
+          let isOpen = true
+          return self.pipe(
+            Effect.provideService(Transaction, { connection, isOpen: () => isOpen }),
+            Effect.ensuring(Effect.sync(() => {
+              isOpen = false
+            }))
+          )
+        })
+
+      const join = <A, E, R>(
+        self: Effect.Effect<A, E, R>
+      ): Effect.Effect<A, E | NoTransaction, Exclude<R, Transaction>> =>
+        Effect.flatMap(
+          Effect.serviceOption(sql.transactionService),
+          Option.match({
+            onNone: () => Effect.fail<E | NoTransaction>(new NoTransaction()),
+            onSome: ([connection]) => grant(self, connection)
+          })
+        )
+
+      const transact = <A, E, R>(
+        self: Effect.Effect<A, E, R>
+      ): Effect.Effect<A, E | SqlError, Exclude<R, Transaction>> =>
+        sql.withTransaction(
+          Effect.flatMap(
+            Effect.serviceOption(sql.transactionService),
+            // withTransaction has just opened it: there is always one.
+            (open) => grant(self, Option.getOrThrow(open)[0])
+          )
+        )
+
+      return { join, transact }
+    })
+  )
+}

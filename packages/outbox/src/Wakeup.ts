@@ -1,0 +1,40 @@
+/**
+ * Tells processors that entries may be due: those of this process at once, those of others through Postgres.
+ *
+ * Only a hint. A processor that misses it finds the entry at the next due time or poll.
+ */
+import type { PgClient } from "@effect/sql-pg/PgClient"
+import * as Database from "@zakops/migrations/Database"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
+import { listen, notifier } from "./Notifications.ts"
+
+export class Wakeup extends Context.Service<Wakeup, {
+  /** To be run after entries were committed. Returns at once. */
+  readonly announce: Effect.Effect<void>
+  /** Starts to watch; the effect that it gives waits for the next announcement since it was last run. */
+  readonly watch: Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
+  /** Passes announcements of other processes on to the watchers here, as long as the scope is open. */
+  readonly listenToOthers: Effect.Effect<void, never, Scope.Scope>
+}>()("@zakops/outbox/Wakeup") {
+  static readonly layer = Layer.effect(
+    Wakeup,
+    Effect.gen(function*() {
+      const { schema } = yield* Database.make
+      const channel = `${schema}_outbox`
+      // One pending signal for each watcher is enough: it says no more than "look again".
+      const signals = yield* PubSub.sliding<void>(1)
+      const here = Effect.asVoid(PubSub.publish(signals, void 0))
+      const others = yield* notifier(channel)
+      const context = yield* Effect.context<PgClient>()
+      return {
+        announce: Effect.andThen(here, others),
+        watch: Effect.map(PubSub.subscribe(signals), (subscription) => PubSub.take(subscription)),
+        listenToOthers: Effect.provideContext(listen(channel, here), context)
+      }
+    })
+  )
+}

@@ -1,0 +1,39 @@
+/** Takes due entries for one worker, for as long as the lease runs. */
+import type { Database } from "@zakops/migrations/Database"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dueEntries } from "./dueEntries.ts"
+import type { ClaimedEntry, ClaimedRow } from "./OutboxEntry.ts"
+import { fromRow } from "./OutboxEntry.ts"
+
+/**
+ * Claims at most `limit` entries under `claimId`, in one statement and its own transaction. Each is charged an attempt, except where a lease
+ * has run out: that attempt was charged when it began, and comes back as `expired`, to be failed.
+ *
+ * The rows are found by ctid through an array: joined to a CTE by id, a generic plan reads the whole table.
+ */
+export const claimEntries = (db: Database) =>
+  Effect.fnUntraced(function*(claimId: string, limit: number, lease: Duration.Duration) {
+    const { now, sql, table } = db
+    const time = yield* now
+    const rows = yield* sql<ClaimedRow>`
+      UPDATE ${table.outbox} o SET
+        status = 'processing',
+        attempts = coalesce(o.attempts, 0) + CASE WHEN o.status = 'processing' THEN 0 ELSE 1 END,
+        last_attempt_at = CASE WHEN o.status = 'processing' THEN o.last_attempt_at ELSE ${time} END,
+        created_at = coalesce(o.created_at, ${time}),
+        claim_id = ${claimId}::uuid,
+        lease_until = ${time} + ${Duration.toMillis(lease)}::float8 * interval '1 millisecond'
+      WHERE o.ctid = ANY (ARRAY(${dueEntries(db, sql.literal("ctid"), time, limit)}))
+      RETURNING o.id, o.correlation_id, o.aggregate_type, o.aggregate_id, coalesce(o.event_type, '') AS event_type,
+        coalesce(o.schema_version, 1) AS schema_version, o.trace_id, coalesce(o.headers, '{}') AS headers, o.created_at,
+        o.attempts, coalesce(o.max_attempts, 5) AS max_attempts,
+        o.last_attempt_at IS DISTINCT FROM ${time} AS expired,
+        CASE WHEN ${sql.literal(oversize)} THEN NULL ELSE o.event_data END AS event_data,
+        ${sql.literal(oversize)} AS oversize`
+    return rows.map((row): ClaimedEntry => fromRow(row, claimId))
+  })
+
+// The driver refuses messages over 16 MiB, and would lose the connection with the whole batch. The stored size is cheap to look at, and
+// compression cannot hide 12 MiB behind 32 kB (pglz reaches about 1:270).
+const oversize = `coalesce(pg_column_size(o.event_data) > 32768 AND octet_length(o.event_data::text) > 12582912, false)`

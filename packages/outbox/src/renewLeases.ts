@@ -1,0 +1,16 @@
+/** Keeps entries that are still being published from being taken over. */
+import type { Database } from "@zakops/migrations/Database"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { ClaimedEntry } from "./OutboxEntry.ts"
+
+/** Lets the lease of each entry run from now on again. Those whose claim is gone stay as they are. */
+export const renewLeases = ({ now, sql, table }: Database) =>
+  Effect.fnUntraced(function*(entries: ReadonlyArray<Pick<ClaimedEntry, "id" | "claimId">>, lease: Duration.Duration) {
+    if (entries.length === 0) return
+    const time = yield* now
+    yield* sql`
+      UPDATE ${table.outbox} o SET lease_until = ${time} + ${Duration.toMillis(lease)}::float8 * interval '1 millisecond'
+      FROM unnest(${entries.map((entry) => entry.id)}::uuid[], ${entries.map((entry) => entry.claimId)}::uuid[]) AS held (id, claim_id)
+      WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'`
+  })

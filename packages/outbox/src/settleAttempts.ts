@@ -1,0 +1,43 @@
+/** Settles a group of attempts, delivered and undelivered, in two statements, and counts what became of them. */
+import type { Database } from "@zakops/migrations/Database"
+import * as Effect from "effect/Effect"
+import type { Attempt } from "./attemptDelivery.ts"
+import * as ProcessorCounts from "./ProcessorCounts.ts"
+import type { Undelivered } from "./settleEntries.ts"
+import { settleDelivered, settleUndelivered } from "./settleEntries.ts"
+
+/** Each statement is its own transaction: if the second fails, what was delivered is marked all the same. */
+export const settleAttempts = (db: Database) => {
+  const asDelivered = settleDelivered(db)
+  const asUndelivered = settleUndelivered(db)
+  return Effect.fnUntraced(function*(attempts: ReadonlyArray<Attempt>) {
+    const delivered: Array<Attempt["entry"]> = []
+    const undelivered: Array<Undelivered> = []
+    for (const { entry, fact } of attempts) {
+      if (fact._tag === "Delivered") delivered.push(entry)
+      else if (fact._tag !== "Claimed") undelivered.push({ entry, fact })
+    }
+    const settled = new Set<string>()
+    if (delivered.length > 0) for (const { id } of yield* asDelivered(delivered)) settled.add(id)
+    if (undelivered.length > 0) for (const { id } of yield* asUndelivered(undelivered)) settled.add(id)
+
+    const ended = (tag: Undelivered["fact"]["_tag"]) =>
+      undelivered.filter(({ entry, fact }) => fact._tag === tag && settled.has(entry.id)).length
+    const counts: ProcessorCounts.ProcessorCounts = {
+      delivered: delivered.filter((entry) => settled.has(entry.id)).length,
+      retried: ended("RetryScheduled"),
+      dead: ended("Died"),
+      handedBack: ended("HandedBack"),
+      fenced: attempts.length - settled.size
+    }
+    yield* ProcessorCounts.record(counts)
+    yield* Effect.forEach(undelivered.filter(({ entry, fact }) => fact._tag === "Died" && settled.has(entry.id)), logDead)
+    if (counts.fenced > 0) {
+      yield* Effect.logWarning(`${counts.fenced} entries were settled by others: their leases had run out here`)
+    }
+    return counts
+  })
+}
+
+const logDead = ({ entry, fact }: Undelivered) =>
+  Effect.logError(`outbox entry ${entry.id} is dead: ${fact._tag === "Died" ? fact.error : ""}`)

@@ -1,0 +1,52 @@
+/** A database of its own for a test file, on the server that all share; dropped when the file is done. */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import { migrate } from "@zakops/migrations/Migrations"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import { SqlClient } from "effect/sql/SqlClient"
+import { randomBytes } from "node:crypto"
+import { inject } from "vitest"
+
+/** The URL of the test file's database. */
+export class DatabaseUrl extends Context.Service<DatabaseUrl, string>()("@zakops/test/DatabaseUrl") {}
+
+const withDatabase = (url: string, name: string) => {
+  const changed = new URL(url)
+  changed.pathname = `/${name}`
+  return changed.toString()
+}
+
+const admin = <A, E>(self: Effect.Effect<A, E, SqlClient>) =>
+  Effect.provide(self, PgClient.layer({ url: Redacted.make(inject("serverUrl")), maxConnections: 1 }))
+
+const layerUrl = Layer.effect(
+  DatabaseUrl,
+  Effect.gen(function*() {
+    const name = `zakops_test_${randomBytes(6).toString("hex")}`
+    yield* Effect.acquireRelease(
+      admin(Effect.gen(function*() {
+        const sql = yield* SqlClient
+        yield* sql`CREATE DATABASE ${sql(name)}`
+      })),
+      () =>
+        Effect.orDie(admin(Effect.gen(function*() {
+          const sql = yield* SqlClient
+          yield* sql`DROP DATABASE IF EXISTS ${sql(name)} WITH (FORCE)`
+        })))
+    )
+    return withDatabase(inject("serverUrl"), name)
+  })
+)
+
+/** A client for the test file's database. */
+export const layerClient = (options?: { readonly maxConnections?: number }) =>
+  Layer.unwrap(Effect.map(DatabaseUrl, (url) =>
+    PgClient.layer({ url: Redacted.make(url), maxConnections: options?.maxConnections ?? 10 })))
+
+/** An empty database. */
+export const layerEmpty = layerClient().pipe(Layer.provideMerge(layerUrl))
+
+/** A database with the tables of ZakOps. */
+export const layer = Layer.effectDiscard(migrate).pipe(Layer.provideMerge(layerEmpty))
