@@ -40,6 +40,9 @@ const layerUrl = Layer.effect(
   })
 )
 
+/** What a client layer gives. */
+export type Client = PgClient.PgClient | SqlClient
+
 /** A client for the test file's database. */
 export const layerClient = (options?: { readonly maxConnections?: number }) =>
   Layer.unwrap(Effect.map(DatabaseUrl, (url) =>

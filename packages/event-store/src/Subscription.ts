@@ -5,7 +5,7 @@
  * This one goes by (transaction id, position), and only below the oldest transaction that still runs. At least once: the checkpoint
  * moves after a batch was handled.
  */
-import type { PgClient } from "@effect/sql-pg/PgClient"
+import { PgClient } from "@effect/sql-pg/PgClient"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { EventSource } from "@zakops/events/EventSource"
 import { SourceFailed } from "@zakops/events/EventSource"
@@ -43,7 +43,7 @@ export const make = Effect.fnUntraced(function*(name: string, options?: {
   readonly pollInterval?: Duration.Input | undefined
 }): Effect.fn.Return<EventSource, InvalidSchemaName, PgClient | SqlClient> {
   const db = yield* Database.make
-  const context = yield* Effect.context<PgClient>()
+  const client = yield* PgClient
   const batchSize = options?.batchSize ?? 100
   const pollInterval = options?.pollInterval ?? Duration.seconds(1)
   const readNext = readAfterCheckpoint(db, name)
@@ -59,7 +59,8 @@ export const make = Effect.fnUntraced(function*(name: string, options?: {
   const consume = <E, R>(handle: (batch: Arr.NonEmptyReadonlyArray<EventEnvelope>) => Effect.Effect<void, E, R>) =>
     Effect.scoped(Effect.gen(function*() {
       const wakeups = yield* Queue.sliding<void>(1)
-      yield* Effect.provideContext(listen(channelOf(db.schema), Effect.asVoid(Queue.offer(wakeups, void 0))), context)
+      const wake = Effect.asVoid(Queue.offer(wakeups, void 0))
+      yield* Effect.provideService(listen(channelOf(db.schema), wake), PgClient, client)
       while (true) {
         const rows = yield* outlast(readNext(batchSize))
         const last = rows.at(-1)

@@ -5,6 +5,7 @@
  */
 import type { External } from "@zakops/events/EventPublisher"
 import type { Database } from "@zakops/migrations/Database"
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import { randomUUID } from "node:crypto"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -50,7 +51,11 @@ export const make = (db: Database, publisher: External, settings: OutboxSettings
     const publishing = yield* Semaphore.make(concurrency)
     const held = new Map<string, ClaimedEntry>()
     const attempts = yield* Queue.unbounded<Attempt>()
+    // A retry may fall due before all that the claiming below knew of when it went to wait.
+    const rescheduled = yield* Queue.sliding<void>(1)
+    const woken = Effect.raceFirst(wakeup, Queue.take(rescheduled))
     let breaker = CircuitBreaker.closed
+    const allSettled = room.withPermits(capacity)(Effect.void)
 
     const settleGroup = Effect.gen(function*() {
       const group = yield* Queue.takeAll(attempts)
@@ -60,14 +65,15 @@ export const make = (db: Database, publisher: External, settings: OutboxSettings
           yield* Effect.logWarning(`${publisher.destination} is down, its entries wait uncharged: ${transportDown.value}`)
         }
       }
-      yield* outlastTrouble("settling failed", settle(group))
+      const { retried } = yield* outlastTrouble("settling failed", settle(group))
+      if (retried > 0) yield* Queue.offer(rescheduled, void 0)
       for (const { entry } of group) held.delete(entry.id)
       yield* room.release(group.length)
     })
     yield* settleGroup.pipe(Effect.forever, Effect.forkScoped)
 
     yield* Effect.suspend(() => renew([...held.values()], lease)).pipe(
-      Effect.catch((error) => Effect.logWarning("renewing leases failed", error)),
+      Effect.catch((error) => Effect.logWarning(`renewing leases failed: ${SqlErrors.serverText(error)}`)),
       Effect.delay(Duration.times(lease, 1 / 3)),
       Effect.forever,
       Effect.forkScoped
@@ -82,11 +88,11 @@ export const make = (db: Database, publisher: External, settings: OutboxSettings
 
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
-        const allSettled = Effect.interruptible(room.take(capacity))
-        if (Option.isSome(yield* Effect.timeoutOption(allSettled, drainTimeout))) return
+        const drained = Effect.interruptible(allSettled)
+        if (Option.isSome(yield* Effect.timeoutOption(drained, drainTimeout))) return
         yield* FiberSet.clear(deliveries)
         yield* Queue.offerAll(attempts, [...held.values()].map((entry) => handBack(entry)))
-        const inTime = yield* Effect.timeoutOption(allSettled, handBackLimit)
+        const inTime = yield* Effect.timeoutOption(drained, handBackLimit)
         yield* Effect.logWarning(
           Option.isSome(inTime)
             ? "stopped before all deliveries had ended; the rest was handed back"
@@ -97,10 +103,11 @@ export const make = (db: Database, publisher: External, settings: OutboxSettings
 
     // Nothing interrupts between the moments that room is taken, entries are claimed, and their deliveries begin: an entry lost on the way
     // would wait for its lease, and its room would be missed for ever.
-    const take = (limit: number, waitForRoom: Effect.Effect<unknown>) =>
+    const take = (limit: number, waitForRoom: number) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function*() {
-          yield* restore(waitForRoom)
+          yield* restore(room.take(waitForRoom))
+          yield* room.release(waitForRoom - limit)
           const entries = yield* Effect.onError(claim(randomUUID(), limit, lease), () => room.release(limit))
           for (const entry of entries) held.set(entry.id, entry)
           yield* room.release(limit - entries.length)
@@ -109,18 +116,17 @@ export const make = (db: Database, publisher: External, settings: OutboxSettings
         })
       )
 
-    // When the last of what is in flight has ended: one of the others may still close the breaker.
-    const roomForProbe = Effect.andThen(room.take(capacity), room.release(capacity - 1))
-
     const takeNext = Effect.gen(function*() {
       if (breaker._tag === "Open") {
         yield* Effect.sleep(breaker.wait)
         breaker = CircuitBreaker.probe(breaker)
-        yield* take(1, roomForProbe)
+        // When the last of what is in flight has ended.
+        yield* take(1, capacity)
+        yield* allSettled
         return
       }
-      const taken = yield* take(batchSize, room.take(batchSize))
-      if (taken < batchSize) yield* untilWorth(db, wakeup, pollInterval)
+      const taken = yield* take(batchSize, batchSize)
+      if (taken < batchSize) yield* untilWorth(db, woken, pollInterval)
     })
     yield* outlastTrouble("claiming failed", takeNext).pipe(Effect.forever, Effect.forkScoped)
   })

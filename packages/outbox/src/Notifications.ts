@@ -6,6 +6,7 @@
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -23,7 +24,7 @@ export const notifier = Effect.fnUntraced(function*(channel: string) {
   const requests = yield* Queue.sliding<void>(1)
   yield* Queue.take(requests).pipe(
     Effect.andThen(sql`SELECT pg_notify(${channel}, '')`),
-    Effect.catch((error) => Effect.logDebug(`notification on ${channel} not sent`, error)),
+    Effect.catch((error) => Effect.logDebug(`notification on ${channel} not sent: ${SqlErrors.serverText(error)}`)),
     Effect.andThen(Effect.sleep(gathering)),
     Effect.forever,
     Effect.forkScoped
@@ -43,7 +44,7 @@ export const listen = Effect.fnUntraced(function*(channel: string, signal: Effec
   yield* Effect.gen(function*() {
     const connection = yield* Effect.retry(
       PgConnection.make({ ...config, applicationName: `${channel} listener` }).pipe(
-        Effect.tapError((error) => Effect.logDebug(`cannot listen on ${channel}`, error))
+        Effect.tapError((error) => Effect.logDebug(`cannot listen on ${channel}: ${SqlErrors.serverText(error)}`))
       ),
       reconnect
     )
@@ -52,7 +53,7 @@ export const listen = Effect.fnUntraced(function*(channel: string, signal: Effec
     return yield* Effect.forever(Effect.andThen(Queue.takeAll(notifications), signal))
   }).pipe(
     Effect.scoped,
-    Effect.catch((error) => Effect.logWarning(`stopped listening on ${channel}; listening again`, error)),
+    Effect.catch((error) => Effect.logWarning(`no longer listening on ${channel}, connecting again: ${SqlErrors.serverText(error)}`)),
     Effect.forever,
     Effect.forkScoped
   )

@@ -3,7 +3,7 @@
  *
  * Only a hint. A processor that misses it finds the entry at the next due time or poll.
  */
-import type { PgClient } from "@effect/sql-pg/PgClient"
+import { PgClient } from "@effect/sql-pg/PgClient"
 import * as Database from "@zakops/migrations/Database"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -29,11 +29,11 @@ export class Wakeup extends Context.Service<Wakeup, {
       const signals = yield* PubSub.sliding<void>(1)
       const here = Effect.asVoid(PubSub.publish(signals, void 0))
       const others = yield* notifier(channel)
-      const context = yield* Effect.context<PgClient>()
+      const client = yield* PgClient
       return {
         announce: Effect.andThen(here, others),
         watch: Effect.map(PubSub.subscribe(signals), (subscription) => PubSub.take(subscription)),
-        listenToOthers: Effect.provideContext(listen(channel, here), context)
+        listenToOthers: Effect.provideService(listen(channel, here), PgClient, client)
       }
     })
   )

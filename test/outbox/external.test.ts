@@ -1,0 +1,162 @@
+/** Delivery to an external publisher: claims, leases, the fence, and a destination that is down. On a virtual clock. */
+import { assert, layer } from "@effect/vitest"
+import { TransportDown } from "@zakops/events/EventPublisher"
+import * as Database from "@zakops/migrations/Database"
+import { DatabaseTime, fromClock } from "@zakops/migrations/DatabaseTime"
+import { OutboxProcessor } from "@zakops/outbox"
+import { claimEntries } from "@zakops/outbox/claimEntries"
+import { leaseExpired } from "@zakops/outbox/EntryLifecycle"
+import * as Arr from "effect/Array"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import { SqlClient } from "effect/sql/SqlClient"
+import * as TestClock from "effect/testing/TestClock"
+import { randomUUID } from "node:crypto"
+import { FakePublisher } from "../support/FakePublisher.ts"
+import { emitDeals, emptyTables, entries, entry, services } from "../support/outbox.ts"
+import * as TestDatabase from "../support/TestDatabase.ts"
+
+const lease = Duration.seconds(30)
+
+const Live = services({ publishTimeout: Duration.hours(1) }).pipe(
+  Layer.provideMerge(FakePublisher.layer),
+  Layer.provideMerge(TestDatabase.layer),
+  Layer.provideMerge(Layer.succeed(DatabaseTime, fromClock))
+)
+
+layer(Live)("an external destination", (it) => {
+  const start = Effect.gen(function*() {
+    yield* emptyTables
+    const fake = yield* FakePublisher
+    fake.calls.length = 0
+    fake.respond = () => Effect.void
+    return { fake, ...(yield* OutboxProcessor) }
+  })
+
+  it.effect("receives the whole envelope, with no transaction open and the entry claimed", () =>
+    Effect.gen(function*() {
+      const { fake, runOnce } = yield* start
+      const sql = yield* SqlClient
+      const seen: Array<unknown> = []
+      fake.respond = ({ id }) =>
+        Effect.gen(function*() {
+          seen.push((yield* entry(id)).status)
+          seen.push(...(yield* sql`SELECT count(*)::int AS open FROM pg_stat_activity
+            WHERE datname = current_database() AND state LIKE 'idle in transaction%'`))
+        }).pipe(Effect.provideService(SqlClient, sql), Effect.orDie)
+      const [id = ""] = yield* emitDeals(1, { headers: { tenant: "t1" }, traceId: "0af7651916cd43dd8448eb211c80319c" })
+      yield* runOnce
+      assert.deepStrictEqual(seen, ["processing", { open: 0 }])
+      const [call] = fake.calls
+      assert.deepInclude(call, {
+        id,
+        aggregateType: "deal",
+        eventType: "deal.made",
+        schemaVersion: 1,
+        traceId: "0af76519-16cd-43dd-8448-eb211c80319c",
+        headers: { tenant: "t1" },
+        createdAt: new Date(0)
+      })
+      assert.strictEqual(call?.aggregateId, call?.correlationId)
+      assert.deepInclude(yield* entry(id), { status: "delivered", attempts: 1, claim_id: null, error_message: null })
+    }))
+
+  it.effect("is served by several processors without doubling", () =>
+    Effect.gen(function*() {
+      const { drain, fake } = yield* start
+      const ids = yield* emitDeals(900)
+      yield* Effect.all(Arr.replicate(drain, 5), { concurrency: "unbounded" })
+      assert.sameMembers(fake.calls.map(({ id }) => id), [...ids])
+      assert.lengthOf(fake.calls, 900)
+    }))
+
+  it.effect("gets rows that a producer filled with NULL, and numbers their type and version", () =>
+    Effect.gen(function*() {
+      const { drain, fake } = yield* start
+      const sql = yield* SqlClient
+      const id = randomUUID()
+      yield* sql`INSERT INTO zakops.outbox (id, correlation_id, event_type, schema_version, event_data, status, attempts,
+          max_attempts, next_attempt_at, created_at, headers)
+        VALUES (${id}, ${id}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)`
+      assert.strictEqual((yield* drain).delivered, 1)
+      assert.deepInclude(fake.calls[0], { id, eventType: "", schemaVersion: 1, data: null, headers: {}, createdAt: new Date(0) })
+    }))
+
+  it.effect("is not asked for an entry whose data is too large to be fetched: dead at once, its neighbours delivered", () =>
+    Effect.gen(function*() {
+      const { drain, fake } = yield* start
+      const sql = yield* SqlClient
+      const large = randomUUID()
+      yield* sql`INSERT INTO zakops.outbox (id, correlation_id, event_type, event_data)
+        VALUES (${large}, ${large}, 'deal.made', to_jsonb(repeat('x', 17000000)))`
+      const ids = yield* emitDeals(3)
+      assert.deepInclude(yield* drain, { delivered: 3, dead: 1 })
+      assert.sameMembers(fake.calls.map(({ id }) => id), [...ids])
+      assert.include((yield* entry(large)).error_message, "larger than 12 MiB")
+    }))
+
+  it.effect("takes over from a worker that vanished, after its lease and at the cost of one attempt", () =>
+    Effect.gen(function*() {
+      const { fake, runOnce } = yield* start
+      const [id = ""] = yield* emitDeals(1)
+      const db = yield* Database.make
+      yield* claimEntries(db)(randomUUID(), 10, lease)
+
+      yield* TestClock.adjust(lease)
+      assert.deepInclude(yield* runOnce, { retried: 0, delivered: 0 })
+      yield* TestClock.adjust("1 millis")
+      assert.deepInclude(yield* runOnce, { retried: 1 })
+      assert.deepInclude(yield* entry(id), { status: "pending", attempts: 1, error_message: leaseExpired })
+      assert.lengthOf(fake.calls, 0)
+
+      yield* TestClock.adjust("5 seconds")
+      assert.deepInclude(yield* runOnce, { delivered: 1 })
+      assert.deepInclude(yield* entry(id), { status: "delivered", attempts: 2 })
+    }))
+
+  it.effect("leaves an entry dead that took its worker along at every attempt", () =>
+    Effect.gen(function*() {
+      const { fake, runOnce } = yield* start
+      const [id = ""] = yield* emitDeals(1, { maxAttempts: 2 })
+      const db = yield* Database.make
+      for (const wait of [0, 5]) {
+        yield* TestClock.adjust(Duration.seconds(wait))
+        assert.lengthOf(yield* claimEntries(db)(randomUUID(), 10, lease), 1)
+        yield* TestClock.adjust("31 seconds")
+        yield* runOnce
+      }
+      assert.deepInclude(yield* entry(id), { status: "dead", attempts: 2, error_message: leaseExpired })
+      assert.lengthOf(fake.calls, 0)
+    }))
+
+  it.effect("fences a worker that was paused past its lease: what it settles late changes nothing", () =>
+    Effect.gen(function*() {
+      const { fake, runOnce } = yield* start
+      const called = yield* Deferred.make<void>()
+      const answer = yield* Deferred.make<void>()
+      fake.respond = () => Effect.andThen(Deferred.succeed(called, void 0), Deferred.await(answer))
+      const [id = ""] = yield* emitDeals(1)
+      const paused = yield* Effect.forkChild(runOnce)
+      yield* Deferred.await(called)
+
+      yield* TestClock.adjust("31 seconds")
+      assert.deepInclude(yield* runOnce, { retried: 1 })
+      yield* Deferred.succeed(answer, void 0)
+      assert.deepInclude(yield* Fiber.join(paused), { delivered: 0, fenced: 1 })
+      assert.deepInclude(yield* entry(id), { status: "pending", attempts: 1 })
+    }))
+
+  it.effect("charges nobody while it is down", () =>
+    Effect.gen(function*() {
+      const { drain, fake } = yield* start
+      fake.respond = () => Effect.fail(new TransportDown({ reason: "connection refused" }))
+      yield* emitDeals(3)
+      assert.deepStrictEqual(yield* drain, { delivered: 0, retried: 0, dead: 0, handedBack: 3, fenced: 0 })
+      assert.isTrue((yield* entries).every(({ attempts, claim_id, status }) =>
+        status === "pending" && attempts === 0 && claim_id === null
+      ))
+    }))
+})

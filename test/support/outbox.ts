@@ -1,0 +1,75 @@
+/** The outbox over a test's database, and short ways to put entries in and look at them. */
+import type { EmitOptions } from "@zakops/outbox"
+import { Outbox, TransactionalPublisher } from "@zakops/outbox"
+import type { OutboxSettings } from "@zakops/outbox"
+import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
+import { layerServices } from "@zakops/outbox/OutboxLive"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { SqlClient } from "effect/sql/SqlClient"
+import { randomUUID } from "node:crypto"
+import { DealMade } from "./events.ts"
+
+/** The services over whatever publisher and database they are given; no processor runs. */
+export const services = (settings: Partial<OutboxSettings> = {}) =>
+  layerServices.pipe(Layer.provideMerge(OutboxConfig.layerWith(settings)))
+
+/** Emits `count` deals in one transaction and gives the ids of their events. */
+export const emitDeals = Effect.fnUntraced(function*(
+  count: number,
+  options: Partial<EmitOptions> & { readonly title?: string } = {}
+) {
+  const { transact } = yield* TransactionalPublisher
+  const outbox = yield* Outbox
+  const { title = "a deal", ...given } = options
+  const dealId = randomUUID()
+  const event = yield* DealMade.make({ dealId, title })
+  return yield* transact(outbox.emitAll(
+    Array.from({ length: count }, () => ({ event, correlationId: dealId, ...given }))
+  ))
+})
+
+export interface EntryRow {
+  readonly id: string
+  readonly status: string
+  readonly attempts: number
+  readonly claim_id: string | null
+  readonly error_message: string | null
+}
+
+export const entries = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  return yield* sql<EntryRow>`SELECT id, status, attempts, claim_id, error_message FROM zakops.outbox ORDER BY seq`
+})
+
+export const entry = Effect.fnUntraced(function*(id: string) {
+  const found = (yield* entries).find((row) => row.id === id)
+  return found ?? (yield* Effect.die(new Error(`no entry ${id}`)))
+})
+
+export const loggedIds = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  const rows = yield* sql<{ id: string }>`SELECT id FROM zakops.agent_events ORDER BY position`
+  return rows.map((row) => row.id)
+})
+
+/** Leaves the tables as they were made. The log refuses to be emptied, so its trigger is set aside. */
+export const emptyTables = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  yield* sql`TRUNCATE zakops.outbox, zakops.inbox, zakops.checkpoints`
+  yield* sql`ALTER TABLE zakops.agent_events DISABLE TRIGGER agent_events_append_only`
+  yield* sql`TRUNCATE zakops.agent_events`
+  yield* sql`ALTER TABLE zakops.agent_events ENABLE TRIGGER agent_events_append_only`
+})
+
+/** Lets real time pass, also where Effect's clock is a TestClock: for what other fibers and processes do meanwhile. */
+export const moment = (millis: number) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis)))
+
+/** Looks again every 10 ms of real time until `self` holds, for at most 10 s. */
+export const eventually = Effect.fnUntraced(function*<E, R>(self: Effect.Effect<boolean, E, R>) {
+  for (let tries = 0; tries < 1000; tries++) {
+    if (yield* self) return
+    yield* moment(10)
+  }
+  return yield* Effect.die(new Error("what was waited for did not come about within 10 s"))
+})
