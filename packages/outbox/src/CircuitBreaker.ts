@@ -1,7 +1,7 @@
 /**
  * Keeps a processor from running against a destination that takes nothing: closed, or open with one probe at a time.
  *
- * Pure bookkeeping; who asks does the waiting. Any answer about an event, good or bad, shows that the destination is up.
+ * Pure bookkeeping; who asks does the waiting. An answer about an event, good or bad, shows that the destination is up.
  */
 import * as Duration from "effect/Duration"
 

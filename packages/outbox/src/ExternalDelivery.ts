@@ -54,17 +54,22 @@ export const make = (db: Database, publisher: External, settings: OutboxSettings
     // A retry may fall due before all that the claiming below knew of when it went to wait.
     const rescheduled = yield* Queue.sliding<void>(1)
     const woken = Effect.raceFirst(wakeup, Queue.take(rescheduled))
-    let breaker = CircuitBreaker.closed
+    let breaker: CircuitBreaker.CircuitBreaker = CircuitBreaker.closed
     const allSettled = room.withPermits(capacity)(Effect.void)
+
+    const hear = (heard: Attempt["heard"]) => {
+      if (heard._tag === "Nothing") return Effect.void
+      const before = breaker
+      breaker = heard._tag === "Down" ? CircuitBreaker.down(before) : CircuitBreaker.closed
+      if (breaker === before) return Effect.void
+      return breaker._tag === "Open" && heard._tag === "Down"
+        ? Effect.logWarning(`${publisher.destination} is down, its entries wait uncharged: ${heard.reason}`)
+        : Effect.logInfo(`${publisher.destination} is up again`)
+    }
 
     const settleGroup = Effect.gen(function*() {
       const group = yield* Queue.takeAll(attempts)
-      for (const { transportDown } of group) {
-        breaker = Option.isSome(transportDown) ? CircuitBreaker.down(breaker) : CircuitBreaker.closed
-        if (Option.isSome(transportDown)) {
-          yield* Effect.logWarning(`${publisher.destination} is down, its entries wait uncharged: ${transportDown.value}`)
-        }
-      }
+      for (const { heard } of group) yield* hear(heard)
       const { retried } = yield* outlastTrouble("settling failed", settle(group))
       if (retried > 0) yield* Queue.offer(rescheduled, void 0)
       for (const { entry } of group) held.delete(entry.id)

@@ -1,6 +1,5 @@
 /** One attempt to deliver one entry to an external publisher, and what it means for the entry. */
 import type { External, PublishError } from "@zakops/events/EventPublisher"
-import { Transient } from "@zakops/events/EventPublisher"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,42 +13,51 @@ import type { ClaimedEntry } from "./OutboxEntry.ts"
 import type { RetrySchedule } from "./RetryPolicy.ts"
 import { waitAfter } from "./RetryPolicy.ts"
 
-/** What is to be settled; `transportDown` is set when the destination took nothing at all, and says why. */
+/** What an attempt shows of the destination: it answered, good or bad; it is down, in its own words; or nothing was heard of it. */
+export type Heard = { readonly _tag: "Answer" } | { readonly _tag: "Down"; readonly reason: string } | { readonly _tag: "Nothing" }
+
+/** What is to be settled. */
 export interface Attempt {
   readonly entry: ClaimedEntry
   readonly fact: Fact
-  readonly transportDown: Option.Option<string>
+  readonly heard: Heard
 }
 
+const answer: Heard = { _tag: "Answer" }
+const nothing: Heard = { _tag: "Nothing" }
+
 /** The entry goes back untried. */
-export const handBack = (entry: ClaimedEntry, transportDown: Option.Option<string> = Option.none()): Attempt =>
-  settle(entry, Command.HandBack({ claimId: entry.claimId }), transportDown)
+export const handBack = (entry: ClaimedEntry): Attempt =>
+  settle(entry, Command.HandBack({ claimId: entry.claimId }), nothing)
 
 /**
  * Calls the publisher, unless the entry shows without it that the attempt has failed. Never fails: what goes wrong is the attempt's outcome.
  */
 export const attemptDelivery = (publisher: External, policy: RetrySchedule, timeout: Duration.Duration) => {
-  const noAnswer = new Transient({ reason: `no answer from ${publisher.destination} within ${Duration.format(timeout)}` })
-
-  const fail = (entry: ClaimedEntry, error: string, permanent: boolean) =>
+  const fail = (entry: ClaimedEntry, error: string, heard: Heard, permanent = false) =>
     Effect.map(waitAfter(policy, entry.attempts), (wait) =>
-      settle(entry, Command.Fail({ claimId: entry.claimId, error, permanent, wait })))
+      settle(entry, Command.Fail({ claimId: entry.claimId, error, permanent, wait }), heard))
 
   return Effect.fnUntraced(function*(entry: ClaimedEntry) {
-    if (entry.expired) return yield* fail(entry, leaseExpired, false)
+    if (entry.expired) return yield* fail(entry, leaseExpired, nothing)
     // Trying again would read the same row.
-    if (Result.isFailure(entry.envelope)) return yield* fail(entry, entry.envelope.failure, true)
+    if (Result.isFailure(entry.envelope)) return yield* fail(entry, entry.envelope.failure, nothing, true)
     const exit = yield* publisher.publish(entry.envelope.success).pipe(
-      Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(noAnswer) }),
+      Effect.asSome,
+      Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.succeedNone }),
       Effect.exit
     )
-    if (Exit.isSuccess(exit)) return settle(entry, Command.Succeed({ claimId: entry.claimId }))
+    if (Exit.isSuccess(exit)) {
+      return Option.isSome(exit.value)
+        ? settle(entry, Command.Succeed({ claimId: entry.claimId }), answer)
+        : yield* fail(entry, `no answer from ${publisher.destination} within ${Duration.format(timeout)}`, nothing)
+    }
     const error = Cause.findErrorOption(exit.cause)
-    if (Option.isNone(error)) return yield* fail(entry, `the publisher died: ${Cause.pretty(exit.cause)}`, false)
+    if (Option.isNone(error)) return yield* fail(entry, `the publisher died: ${Cause.pretty(exit.cause)}`, nothing)
     const words = inWords(error.value)
     return error.value._tag === "TransportDown"
-      ? handBack(entry, Option.some(words))
-      : yield* fail(entry, words, error.value._tag === "Permanent")
+      ? settle(entry, Command.HandBack({ claimId: entry.claimId }), { _tag: "Down", reason: words })
+      : yield* fail(entry, words, answer, error.value._tag === "Permanent")
   })
 }
 
@@ -57,8 +65,8 @@ const inWords = ({ cause, reason }: PublishError): string =>
   cause === undefined ? reason : `${reason}: ${cause instanceof Error ? cause.message : String(cause)}`
 
 // Nobody else can settle what is held here, so the lifecycle cannot refuse.
-const settle = (entry: ClaimedEntry, command: Command, transportDown: Option.Option<string> = Option.none()): Attempt => ({
+const settle = (entry: ClaimedEntry, command: Command, heard: Heard): Attempt => ({
   entry,
   fact: Result.getOrThrow(decide(asProcessing(entry), command)),
-  transportDown
+  heard
 })
