@@ -69,6 +69,20 @@ layer(Live)("delivery into the event log", (it) => {
       assert.deepStrictEqual(rows, [{ event_type: "written before" }])
     }))
 
+  it.effect("passes over an entry that another transaction has locked, and does not wait for it", () =>
+    Effect.gen(function*() {
+      yield* emptyTables
+      const { drain, runOnce } = yield* OutboxProcessor
+      const [locked = "", ...free] = yield* emitDeals(4)
+      const other = yield* TestDatabase.otherClient
+      yield* other.withTransaction(Effect.gen(function*() {
+        yield* other`SELECT 1 FROM zakops.outbox WHERE id = ${locked}::uuid FOR UPDATE`
+        assert.strictEqual((yield* runOnce).delivered, 3)
+      }))
+      assert.deepStrictEqual(yield* loggedIds, free)
+      assert.strictEqual((yield* drain).delivered, 1)
+    }))
+
   it.effect("shares the work between several processors: each entry once", () =>
     Effect.gen(function*() {
       yield* emptyTables

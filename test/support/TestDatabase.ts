@@ -48,6 +48,12 @@ export const layerClient = (options?: { readonly maxConnections?: number }) =>
   Layer.unwrap(Effect.map(DatabaseUrl, (url) =>
     PgClient.layer({ url: Redacted.make(url), maxConnections: options?.maxConnections ?? 10 })))
 
+/** A second client of the same database, for as long as the scope is open. */
+export const otherClient = Effect.map(
+  Effect.flatMap(DatabaseUrl, (url) => Layer.build(PgClient.layer({ url: Redacted.make(url), maxConnections: 2 }))),
+  (context) => Context.get(context, SqlClient)
+)
+
 /** An empty database. */
 export const layerEmpty = layerClient().pipe(Layer.provideMerge(layerUrl))
 

@@ -1,0 +1,85 @@
+/**
+ * Drives the API over HTTP, and keeps its own account of what was answered: that is what the books are checked against.
+ *
+ * A 2xx answer means that the change and its event are committed; a 409 after the emit, that both are rolled back.
+ */
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpApiClient from "effect/http-api/HttpApiClient"
+import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import { Api } from "../Api.ts"
+import { amountLimit } from "../Deals.ts"
+import { flaky, poison } from "./faults.ts"
+
+/** What the API has confirmed of one deal. */
+export interface Account {
+  /** Events committed. */
+  events: number
+  /** Mails that have to come of it: one for the creation, one for winning. */
+  mails: number
+  /** Moves that were rolled back after their event was emitted. */
+  rolledBack: number
+}
+
+/** By deal id. */
+export type Accounts = Map<string, Account>
+
+/** Every how many deals one is above the limit, so that winning it is rolled back, and one is refused by the log at first. */
+const everyLarge = 8
+const everyFlaky = 25
+
+export const makeTraffic = Effect.fnUntraced(function*(baseUrl: string) {
+  const client = yield* HttpApiClient.make(Api, { baseUrl }).pipe(Effect.provide(FetchHttpClient.layer))
+  const accounts: Accounts = new Map()
+
+  const open = Effect.fnUntraced(function*(title: string, amount: number) {
+    const dealId = uuidV7Unsafe()
+    yield* client.deals.create({ payload: { dealId, title, amount } })
+    const account: Account = { events: 1, mails: 1, rolledBack: 0 }
+    accounts.set(dealId, account)
+    return { dealId, account }
+  })
+
+  /** A deal's life: created, an action, offered, another action, won. Five events, or four where winning is refused. */
+  const deal = Effect.fnUntraced(function*(number: number) {
+    const large = number % everyLarge === 0
+    const title = number % everyFlaky === 0 ? `${flaky} deal ${number}` : `deal ${number}`
+    const { account, dealId } = yield* open(title, large ? amountLimit + number : number)
+    const params = { dealId }
+    yield* client.deals.addAction({ params, payload: { title: "call them" } })
+    account.events++
+    yield* client.deals.moveStage({ params, payload: { stage: "offered" } })
+    account.events++
+    yield* client.deals.addAction({ params, payload: { title: "send the offer" } })
+    account.events++
+    const won = yield* client.deals.moveStage({ params, payload: { stage: "won" } }).pipe(
+      Effect.as(true),
+      Effect.catchTag("NeedsSignature", () => Effect.succeed(false))
+    )
+    if (won) {
+      account.events++
+      account.mails++
+    } else {
+      account.rolledBack++
+    }
+  })
+
+  return {
+    accounts,
+    /** Deals with the given numbers, at most 16 at a time. */
+    deals: (from: number, to: number) =>
+      Effect.forEach(Array.from({ length: to - from }, (_, i) => from + i), deal, { concurrency: 16, discard: true }),
+    /** One deal after another, until interrupted. */
+    steadily: Effect.gen(function*() {
+      let number = 1
+      while (true) {
+        yield* deal(number++)
+        yield* Effect.sleep("500 millis")
+      }
+    }),
+    /** A deal whose event nobody can store. */
+    poison: Effect.asVoid(open(`${poison}ed deal`, 1))
+  }
+})
+
+export type Traffic = Effect.Success<ReturnType<typeof makeTraffic>>
