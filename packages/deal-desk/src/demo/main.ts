@@ -12,15 +12,17 @@ import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import { OutboxOverview } from "@zakops/outbox"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
 import { layerServices } from "@zakops/outbox/OutboxLive"
+import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { errorReported } from "effect/Runtime"
+import { defaultTeardown, errorReported } from "effect/Runtime"
 import { isSqlError } from "effect/sql/SqlError"
 import { Deals } from "../Deals.ts"
 import { start } from "../EmbeddedPostgres.ts"
@@ -54,7 +56,7 @@ const demo = Effect.gen(function*() {
   if (Option.isNone(given)) yield* tell("starting an embedded Postgres")
   const url = Option.isSome(given) ? given.value : yield* start()
 
-  yield* Effect.gen(function*() {
+  return yield* Effect.gen(function*() {
     yield* migrate
     yield* makeTables
     yield* installFaults
@@ -75,9 +77,10 @@ const demo = Effect.gen(function*() {
     yield* tell("nothing is lost, doubled, or delivered after a roll-back")
     return books
   }).pipe(
+    // The scope closes first: what runs in it still needs the client.
+    Effect.scoped,
     Effect.provide(OutboxOverview.layer),
-    Effect.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 20, applicationName: "deal-desk demo" })),
-    Effect.scoped
+    Effect.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 20, applicationName: "deal-desk demo" }))
   )
 })
 
@@ -93,5 +96,9 @@ demo.pipe(
   Effect.flatMap((books) => Effect.sync(() => process.stdout.write(`${JSON.stringify(books)}\n`))),
   Effect.tapError((error) => Effect.sync(() => process.stderr.write(inWords(error).map((line) => `demo: ${line}\n`).join("")))),
   Effect.mapError((error) => new DemoFailed({ lines: inWords(error) })),
-  NodeRuntime.runMain
+  // Ctrl-C is how a demo ends, and no failure.
+  NodeRuntime.runMain({
+    teardown: (exit, onExit) =>
+      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? onExit(0) : defaultTeardown(exit, onExit)
+  })
 )
