@@ -6,7 +6,7 @@ import { claimEntries } from "@zakops/outbox/claimEntries"
 import type { Fact } from "@zakops/outbox/EntryLifecycle"
 import { Command, decide, Entry, evolve, leaseExpired } from "@zakops/outbox/EntryLifecycle"
 import { asProcessing } from "@zakops/outbox/OutboxEntry"
-import { waitAfter, ladder } from "@zakops/outbox/RetryPolicy"
+import { ladder, waitAfter } from "@zakops/outbox/RetryPolicy"
 import { settleDelivered, settleUndelivered } from "@zakops/outbox/settleEntries"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -60,32 +60,51 @@ describe("EntryLifecycle", () => {
     return seen
   })
 
-  it.effect.prop("an entry is never tried beyond its maximum, and is dead only when there is a reason", {
-    steps: Steps,
-    maxAttempts: MaxAttempts
-  }, Effect.fnUntraced(function*({ maxAttempts, steps }) {
-    for (const { after, before, fact } of yield* walk(steps, maxAttempts)) {
-      assert.isAtMost(after.attempts, maxAttempts)
-      if (fact._tag === "RetryScheduled") assert.isBelow(before.attempts, maxAttempts)
-      assert.notInclude(["Delivered", "Dead"], before._tag, "what has ended stays as it is")
-    }
-  }))
+  it.effect.prop(
+    "an entry is never tried beyond its maximum, and is dead only when there is a reason",
+    {
+      steps: Steps,
+      maxAttempts: MaxAttempts
+    },
+    Effect.fnUntraced(function*({ maxAttempts, steps }) {
+      for (const { after, before, fact } of yield* walk(steps, maxAttempts)) {
+        assert.isAtMost(after.attempts, maxAttempts)
+        if (fact._tag === "RetryScheduled") assert.isBelow(before.attempts, maxAttempts)
+        assert.notInclude(["Delivered", "Dead"], before._tag, "what has ended stays as it is")
+      }
+    })
+  )
 
-  it.effect.prop("handing back charges nothing: what follows sees the entry as if it had not been claimed", {
-    maxAttempts: MaxAttempts
-  }, Effect.fnUntraced(function*({ maxAttempts }) {
-    const before = fresh(maxAttempts)
-    const claimed = evolve(before, Result.getOrThrow(decide(before, Command.Claim({ now: 0, claimId: "a", lease }))), 0)
-    const back = evolve(claimed, Result.getOrThrow(decide(claimed, Command.HandBack({ claimId: "a" }))), 1)
-    assert.deepStrictEqual(back, before)
-    yield* Effect.void
-  }))
+  it.effect.prop(
+    "handing back charges nothing: what follows sees the entry as if it had not been claimed",
+    {
+      maxAttempts: MaxAttempts
+    },
+    Effect.fnUntraced(function*({ maxAttempts }) {
+      const before = fresh(maxAttempts)
+      const claimed = evolve(
+        before,
+        Result.getOrThrow(decide(before, Command.Claim({ now: 0, claimId: "a", lease }))),
+        0
+      )
+      const back = evolve(claimed, Result.getOrThrow(decide(claimed, Command.HandBack({ claimId: "a" }))), 1)
+      assert.deepStrictEqual(back, before)
+      yield* Effect.void
+    })
+  )
 
   it("refuses what does not hold the claim, is not due, is held, or has ended", () => {
     const pending = Entry.Pending({ attempts: 0, maxAttempts: 5, dueAt: 10, lastError: null })
     assert.deepStrictEqual(decide(pending, Command.Claim({ now: 9, claimId: "a", lease })), Result.fail("NotDue"))
     assert.deepStrictEqual(decide(pending, Command.Succeed({ claimId: "a" })), Result.fail("Fenced"))
-    const held = Entry.Processing({ attempts: 1, maxAttempts: 5, dueAt: 0, lastError: null, claimId: "a", leaseUntil: 50 })
+    const held = Entry.Processing({
+      attempts: 1,
+      maxAttempts: 5,
+      dueAt: 0,
+      lastError: null,
+      claimId: "a",
+      leaseUntil: 50
+    })
     assert.deepStrictEqual(decide(held, Command.Claim({ now: 60, claimId: "b", lease })), Result.fail("Held"))
     assert.deepStrictEqual(decide(held, Command.Succeed({ claimId: "b" })), Result.fail("Fenced"))
     assert.deepStrictEqual(decide(held, Command.ExpireLease({ now: 50, wait: Option.none() })), Result.fail("Held"))
@@ -137,7 +156,9 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
     readonly error_message: string | null
   }
 
-  it.effect.prop("agree after every step of any sequence", { steps: Steps, maxAttempts: MaxAttempts },
+  it.effect.prop(
+    "agree after every step of any sequence",
+    { steps: Steps, maxAttempts: MaxAttempts },
     Effect.fnUntraced(function*({ maxAttempts, steps }) {
       const sql = yield* SqlClient
       const db = yield* Database.make
@@ -146,7 +167,9 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
       const start = yield* Clock.currentTimeMillis
       yield* sql`INSERT INTO zakops.outbox (id, correlation_id, event_type, event_data, max_attempts, next_attempt_at)
         VALUES (${id}, ${id}, 'deal.made', '{}', ${maxAttempts}, ${new Date(start)})`
-      const fold: { entry: Entry } = { entry: Entry.Pending({ attempts: 0, maxAttempts, dueAt: start, lastError: null }) }
+      const fold: { entry: Entry } = {
+        entry: Entry.Pending({ attempts: 0, maxAttempts, dueAt: start, lastError: null })
+      }
       let claims = [randomUUID(), randomUUID()] as const
       const apply = (command: Command, now: number) => {
         const decided = decide(fold.entry, command)
@@ -195,7 +218,9 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
         }
         assert.deepStrictEqual(yield* readEntry(id), fold.entry)
       }
-    }), { arbitrary: { runs: 60 } })
+    }),
+    { arbitrary: { runs: 60 } }
+  )
 })
 
 const undelivered = (fact: Fact) => {

@@ -44,8 +44,10 @@ layer(Live)("an external destination", (it) => {
       fake.respond = ({ id }) =>
         Effect.gen(function*() {
           seen.push((yield* entry(id)).status)
-          seen.push(...(yield* sql`SELECT count(*)::int AS open FROM pg_stat_activity
-            WHERE datname = current_database() AND state LIKE 'idle in transaction%'`))
+          seen.push(
+            ...(yield* sql`SELECT count(*)::int AS open FROM pg_stat_activity
+            WHERE datname = current_database() AND state LIKE 'idle in transaction%'`)
+          )
         }).pipe(Effect.provideService(SqlClient, sql), Effect.orDie)
       const [id = ""] = yield* emitDeals(1, { headers: { tenant: "t1" }, traceId: "0af7651916cd43dd8448eb211c80319c" })
       yield* runOnce
@@ -82,7 +84,14 @@ layer(Live)("an external destination", (it) => {
           max_attempts, next_attempt_at, created_at, headers)
         VALUES (${id}, ${id}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)`
       assert.strictEqual((yield* drain).delivered, 1)
-      assert.deepInclude(fake.calls[0], { id, eventType: "", schemaVersion: 1, data: null, headers: {}, createdAt: new Date(0) })
+      assert.deepInclude(fake.calls[0], {
+        id,
+        eventType: "",
+        schemaVersion: 1,
+        data: null,
+        headers: {},
+        createdAt: new Date(0)
+      })
     }))
 
   it.effect("is not asked for an entry whose data is too large to be fetched: dead at once, its neighbours delivered", () =>

@@ -13,19 +13,26 @@ import { Destination, eventPublisherContract } from "../support/eventPublisherCo
 
 const decode = Schema.decodeUnknownEffect(Schema.toCodecJson(EventEnvelope))
 
-eventPublisherContract("the event log",
-  Layer.effect(Destination, Effect.gen(function*() {
-    const sql = yield* SqlClient
-    return {
-      received: sql`SELECT id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, trace_id,
+eventPublisherContract(
+  "the event log",
+  Layer.effect(
+    Destination,
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      return {
+        received:
+          sql`SELECT id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, trace_id,
           headers, created_at FROM zakops.agent_events`.pipe(
-        Effect.map((rows) => rows.map((row) => Result.getOrThrow(toEnvelope(row)))),
-        Effect.orDie
-      )
-    }
-  })).pipe(Layer.merge(EventLog.layerPublisher)))
+            Effect.map((rows) => rows.map((row) => Result.getOrThrow(toEnvelope(row)))),
+            Effect.orDie
+          )
+      }
+    })
+  ).pipe(Layer.merge(EventLog.layerPublisher))
+)
 
-eventPublisherContract("an external destination with a table of its own",
+eventPublisherContract(
+  "an external destination with a table of its own",
   Layer.effectContext(Effect.gen(function*() {
     const sql = yield* SqlClient
     yield* sql`CREATE TABLE IF NOT EXISTS elsewhere (id uuid PRIMARY KEY, envelope jsonb NOT NULL)`
@@ -33,7 +40,9 @@ eventPublisherContract("an external destination with a table of its own",
       _tag: "External",
       destination: "elsewhere",
       publish: (envelope) =>
-        sql`INSERT INTO elsewhere (id, envelope) VALUES (${envelope.id}, ${JSON.stringify(envelope)}) ON CONFLICT DO NOTHING`.pipe(
+        sql`INSERT INTO elsewhere (id, envelope) VALUES (${envelope.id}, ${
+          JSON.stringify(envelope)
+        }) ON CONFLICT DO NOTHING`.pipe(
           Effect.mapError((cause) => new Transient({ reason: "elsewhere refuses", cause })),
           Effect.asVoid
         )
@@ -43,4 +52,5 @@ eventPublisherContract("an external destination with a table of its own",
         Effect.orDie
       )
     }))
-  })))
+  }))
+)

@@ -108,8 +108,10 @@ layer(Live)("a running processor", (it) => {
       yield* Fiber.join(stopping)
       const rows = yield* entries
       assert.deepStrictEqual(rows.slice(0, 5).map((row) => row.status), Array.from({ length: 5 }, () => "delivered"))
-      assert.deepStrictEqual(rows.slice(5).map(({ attempts, id, status }) => ({ attempts, id, status })),
-        late.map((id) => ({ attempts: 0, id, status: "pending" })))
+      assert.deepStrictEqual(
+        rows.slice(5).map(({ attempts, id, status }) => ({ attempts, id, status })),
+        late.map((id) => ({ attempts: 0, id, status: "pending" }))
+      )
     }))
 
   it.effect("hands back uncharged what has not finished within the drain limit", () =>

@@ -27,7 +27,13 @@ layer(Live)("delivery into the event log", (it) => {
           AND l.stream_version IS NULL AS same,
           o.status, o.attempts, o.delivered_at >= o.created_at AS later, l.headers
         FROM zakops.agent_events l JOIN zakops.outbox o USING (id) WHERE id = ${id}::uuid`
-      assert.deepStrictEqual(row, { same: true, status: "delivered", attempts: 1, later: true, headers: { tenant: "t1" } })
+      assert.deepStrictEqual(row, {
+        same: true,
+        status: "delivered",
+        attempts: 1,
+        later: true,
+        headers: { tenant: "t1" }
+      })
     }))
 
   it.effect("keeps the order of writing, over several batches", () =>
@@ -126,7 +132,10 @@ for (const [what, words, statements] of refusals) {
         yield* Effect.forEach(statements, (statement) => sql.unsafe(statement))
         const { runOnce } = yield* OutboxProcessor
         const good = yield* emitDeals(40)
-        const bad = [...(yield* emitDeals(1, { title: "bad" })), ...(yield* emitDeals(1, { title: "bad", maxAttempts: 1 }))]
+        const bad = [
+          ...(yield* emitDeals(1, { title: "bad" })),
+          ...(yield* emitDeals(1, { title: "bad", maxAttempts: 1 }))
+        ]
         const more = yield* emitDeals(40)
 
         assert.deepStrictEqual(yield* runOnce, { delivered: 80, retried: 1, dead: 1, handedBack: 0, fenced: 0 })

@@ -22,7 +22,10 @@ const delivered = Effect.map(entries, (rows) => rows.length > 0 && rows.every(({
 
 /** The outbox as another process has it: a client and services of its own on the same database. */
 const elsewhere = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.provide(self, services().pipe(Layer.provide(EventLog.layerPublisher), Layer.provideMerge(TestDatabase.layerClient())))
+  Effect.provide(
+    self,
+    services().pipe(Layer.provide(EventLog.layerPublisher), Layer.provideMerge(TestDatabase.layerClient()))
+  )
 
 const Log = services({ pollInterval: never }).pipe(
   Layer.provideMerge(EventLog.layerPublisher),
@@ -43,9 +46,11 @@ layer(Log, { excludeTestServices: true })("a processor that never polls", (it) =
 
   const listening = Effect.gen(function*() {
     const sql = yield* SqlClient
-    yield* eventually(Effect.map(sql`SELECT 1 FROM pg_stat_activity
+    yield* eventually(Effect.map(
+      sql`SELECT 1 FROM pg_stat_activity
       WHERE datname = current_database() AND application_name = 'zakops_outbox listener' AND query LIKE 'LISTEN%'`,
-      (rows) => rows.length > 0))
+      (rows) => rows.length > 0
+    ))
   })
 
   it.effect("is woken by a commit in its own process", () =>

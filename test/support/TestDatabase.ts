@@ -45,8 +45,10 @@ export type Client = PgClient.PgClient | SqlClient
 
 /** A client for the test file's database. */
 export const layerClient = (options?: { readonly maxConnections?: number }) =>
-  Layer.unwrap(Effect.map(DatabaseUrl, (url) =>
-    PgClient.layer({ url: Redacted.make(url), maxConnections: options?.maxConnections ?? 10 })))
+  Layer.unwrap(
+    Effect.map(DatabaseUrl, (url) =>
+      PgClient.layer({ url: Redacted.make(url), maxConnections: options?.maxConnections ?? 10 }))
+  )
 
 /** A second client of the same database, for as long as the scope is open. */
 export const otherClient = Effect.map(

@@ -2,7 +2,7 @@
 import { assert, layer } from "@effect/vitest"
 import * as EventDefinition from "@zakops/events/EventDefinition"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
-import { EventPublisher } from "@zakops/events/EventPublisher"
+import type { EventPublisher } from "@zakops/events/EventPublisher"
 import { Outbox, OutboxProcessor, TransactionalPublisher } from "@zakops/outbox"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -18,7 +18,14 @@ export class Problem extends Data.TaggedError("Problem")<{ readonly line: string
   }
 }
 
-type Known = SqlError | MigrationError | InvalidSchemaName | InvalidSetting | NotMigrated | UnsupportedPostgres | Problem
+type Known =
+  | SqlError
+  | MigrationError
+  | InvalidSchemaName
+  | InvalidSetting
+  | NotMigrated
+  | UnsupportedPostgres
+  | Problem
 
 /** `where` is the database without its password, for errors that only its server can explain. */
 const inOneLine = (error: Known, where: string): string => {

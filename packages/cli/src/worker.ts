@@ -27,7 +27,7 @@ const run = Effect.gen(function*() {
     Layer.provide(layerClient(url)),
     Layer.provide(OutboxConfig.layer)
   )
-  yield* Effect.scoped(Effect.gen(function*() {
+  return yield* Effect.scoped(Effect.gen(function*() {
     yield* Layer.build(worker)
     yield* Effect.logInfo(`delivering from the outbox in ${shown} to its event log`)
     return yield* Effect.onInterrupt(Effect.never, () => Effect.logInfo("stopping"))

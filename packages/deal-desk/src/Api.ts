@@ -9,8 +9,9 @@ import * as Schema from "effect/Schema"
 import { Action, Deal, DealExists, DealNotFound, NeedsSignature, Stage } from "./Deals.ts"
 
 const Id = Schema.String.check(Schema.isUUID())
-// oxlint-disable-next-line no-control-regex -- control characters are what is kept out
-const Title = Schema.String.check(Schema.isPattern(/^[^\u0000-\u001f]{1,200}$/u, { message: "1 to 200 printable characters" }))
+const Title = Schema.String.check(
+  Schema.isPattern(/^[^\p{Cc}]{1,200}$/u, { message: "1 to 200 characters, none of them a control character" })
+)
 const Amount = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000_000 }))
 
 const params = { dealId: Id }

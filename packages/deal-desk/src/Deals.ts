@@ -74,21 +74,31 @@ export class Deals extends Context.Service<Deals, {
       const sql = yield* SqlClient
       const outbox = yield* Outbox
       const publisher = yield* TransactionalPublisher
-      const emitting = Effect.provideContext(Context.make(Outbox, outbox).pipe(Context.add(TransactionalPublisher, publisher)))
+      const emitting = Effect.provideContext(
+        Context.make(Outbox, outbox).pipe(Context.add(TransactionalPublisher, publisher))
+      )
 
       const select = Effect.fnUntraced(function*(dealId: string, lock: string) {
-        const [row] = yield* sql<typeof Deal.Type>`
-          SELECT deal_id AS "dealId", title, amount, stage FROM deal_desk.deals WHERE deal_id = ${dealId}::uuid ${sql.literal(lock)}`
+        const [row] = yield* sql<Deal>`
+          SELECT deal_id AS "dealId", title, amount, stage FROM deal_desk.deals WHERE deal_id = ${dealId}::uuid ${
+          sql.literal(lock)
+        }`
         return row === undefined ? yield* notFound(dealId) : new Deal(row)
       })
 
-      const create = Effect.fn("Deals.create")(function*({ amount, dealId = uuidV7Unsafe(), title }: NewDeal) {
-        const inserted = yield* sql`
+      const create = Effect.fn("Deals.create")(
+        function*({ amount, dealId = uuidV7Unsafe(), title }: NewDeal) {
+          const inserted = yield* sql`
           INSERT INTO deal_desk.deals (deal_id, title, amount) VALUES (${dealId}, ${title}, ${amount})
           ON CONFLICT DO NOTHING RETURNING deal_id`
-        if (inserted.length === 0) return yield* new DealExists({ dealId, message: `there is a deal ${dealId} already` })
-        return new Deal({ dealId, title, amount, stage: "new" })
-      }, emitDealEvent((deal) => ({ event: DealCreated.make(deal), correlationId: deal.dealId })), emitting)
+          if (inserted.length === 0) {
+            return yield* new DealExists({ dealId, message: `there is a deal ${dealId} already` })
+          }
+          return new Deal({ dealId, title, amount, stage: "new" })
+        },
+        emitDealEvent((deal) => ({ event: DealCreated.make(deal), correlationId: deal.dealId })),
+        emitting
+      )
 
       const moveStage = Effect.fn("Deals.moveStage")(function*(dealId: string, to: typeof Stage.Type) {
         return yield* publisher.transact(Effect.gen(function*() {
@@ -100,14 +110,20 @@ export class Deals extends Context.Service<Deals, {
           )
           // Comes after the emit on purpose: the roll-back takes the event along.
           if (to === "won" && deal.amount > amountLimit) {
-            return yield* new NeedsSignature({ dealId, message: `above ${amountLimit} a deal needs a second signature` })
+            return yield* new NeedsSignature({
+              dealId,
+              message: `above ${amountLimit} a deal needs a second signature`
+            })
           }
           return new Deal({ ...deal, stage: to })
         }))
       })
 
       const addAction = Effect.fn("Deals.addAction")(
-        function*(dealId: string, { actionId = uuidV7Unsafe(), title }: { readonly actionId?: string | undefined; readonly title: string }) {
+        function*(
+          dealId: string,
+          { actionId = uuidV7Unsafe(), title }: { readonly actionId?: string | undefined; readonly title: string }
+        ) {
           yield* select(dealId, "FOR SHARE")
           yield* sql`INSERT INTO deal_desk.actions (action_id, deal_id, title) VALUES (${actionId}, ${dealId}, ${title})`
           return new Action({ actionId, dealId, title })
@@ -116,7 +132,12 @@ export class Deals extends Context.Service<Deals, {
         emitting
       )
 
-      return Deals.of({ create, get: (dealId) => select(dealId, ""), moveStage, addAction })
+      return Deals.of({
+        create,
+        get: (dealId) => select(dealId, ""),
+        moveStage,
+        addAction
+      })
     })
   )
 }

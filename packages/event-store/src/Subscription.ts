@@ -65,12 +65,17 @@ export const make = Effect.fnUntraced(function*(name: string, options?: {
         const rows = yield* outlast(readNext(batchSize))
         const last = rows.at(-1)
         if (last === undefined) {
-          yield* Effect.raceFirst(Queue.take(wakeups), Effect.sleep(pollInterval))
+          yield* Effect.timeoutOption(Queue.take(wakeups), pollInterval)
           continue
         }
-        const batch = yield* Effect.forEach(rows, (row) =>
-          Effect.fromResult(Result.mapError(toEnvelope(row), (reason) =>
-            new SourceFailed({ source: name, reason: `at position ${row.position}: ${reason}` }))))
+        const batch = yield* Effect.forEach(
+          rows,
+          (row) =>
+            Effect.fromResult(
+              Result.mapError(toEnvelope(row), (reason) =>
+                new SourceFailed({ source: name, reason: `at position ${row.position}: ${reason}` }))
+            )
+        )
         if (Arr.isReadonlyArrayNonEmpty(batch)) yield* handle(batch)
         yield* outlast(advance(last))
       }
@@ -91,7 +96,9 @@ const readAfterCheckpoint = ({ now, sql, table }: Database.Database, name: strin
         coalesce(schema_version, 1) AS schema_version, event_data, trace_id, headers, coalesce(created_at, ${time}) AS created_at,
         log.xid::text AS xid, log.position
       FROM ${table.agentEvents} AS log
-      WHERE (log.xid, log.position) > (coalesce(${checkpoint("xid")}, '0'::xid8), coalesce(${checkpoint("position")}, 0))
+      WHERE (log.xid, log.position) > (coalesce(${checkpoint("xid")}, '0'::xid8), coalesce(${
+      checkpoint("position")
+    }, 0))
         AND log.xid < pg_snapshot_xmin(pg_current_snapshot())
       ORDER BY log.xid, log.position
       LIMIT ${limit}::int`

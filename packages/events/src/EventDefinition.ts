@@ -15,7 +15,11 @@ import type { Upcasters } from "./Upcaster.ts"
 import { gaps, upcast } from "./Upcaster.ts"
 
 /** A valid event that has not been written yet. `json` is its encoded payload: what is stored. */
-export interface Event<out Type extends string = string, out Aggregate extends string | null = string | null, out A = unknown> {
+export interface Event<
+  out Type extends string = string,
+  out Aggregate extends string | null = string | null,
+  out A = unknown
+> {
   readonly type: Type
   readonly schemaVersion: number
   readonly aggregateType: Aggregate
@@ -154,5 +158,7 @@ const definitionProblem = (
   if (aggregateType !== null && aggregateType.length > 50) return "an aggregate type has at most 50 characters"
   if (!Number.isInteger(version) || version < 1) return `version ${version} is not a whole number from 1 up`
   const missing = gaps(upcasters, version)
-  return missing.length === 0 ? undefined : `its upcasters do not lead to version ${version}: see version ${missing.join(", ")}`
+  return missing.length === 0
+    ? undefined
+    : `its upcasters do not lead to version ${version}: see version ${missing.join(", ")}`
 }

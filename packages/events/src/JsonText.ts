@@ -17,7 +17,8 @@ const maxDepth = 200
 
 const identifier = /^[A-Za-z_$][\w$]*$/
 
-const member = (path: string, key: string) => identifier.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`
+const member = (path: string, key: string) =>
+  identifier.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`
 
 /** A path as it stands in messages: `data.items[0].price`. */
 export const pathOf = (name: string, path: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }>): string =>

@@ -33,7 +33,10 @@ export const upcast = (
   for (let version = from; version < to; version++) {
     const step = upcasters[version]
     if (step === undefined) {
-      return Result.fail({ version, cause: new Error(`there is no upcaster from version ${version} to ${version + 1}`) })
+      return Result.fail({
+        version,
+        cause: new Error(`there is no upcaster from version ${version} to ${version + 1}`)
+      })
     }
     try {
       current = step(current)

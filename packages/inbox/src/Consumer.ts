@@ -4,7 +4,13 @@
  * One event after another in the source's order, each in a transaction with its inbox row. A handler that fails is tried again, and holds the
  * events behind it up meanwhile: none is passed over. An event that this build cannot decode stops the consumer with its id named.
  */
-import type { AnyEventDefinition, NewerThanThisBuild, Payload, ReadEvent, UndecodableEvent } from "@zakops/events/EventDefinition"
+import type {
+  AnyEventDefinition,
+  NewerThanThisBuild,
+  Payload,
+  ReadEvent,
+  UndecodableEvent
+} from "@zakops/events/EventDefinition"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { EventSource, SourceFailed } from "@zakops/events/EventSource"
 import * as Cause from "effect/Cause"
@@ -65,20 +71,24 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
     type R = ServicesOf<H[number]>
     const { consumerId, retry = patiently, source } = options
     const guard = yield* InboxGuard
-    const handlers = new Map((options.handlers as ReadonlyArray<Handler<E, R>>).map((handler) => [handler.type, handler]))
+    const handlers = new Map(
+      (options.handlers as ReadonlyArray<Handler<E, R>>).map((handler) => [handler.type, handler])
+    )
 
     const handleOne = (envelope: EventEnvelope) => {
       const handler = handlers.get(envelope.eventType)
       if (handler === undefined) return Effect.void
-      return Effect.asVoid(guard.once({ eventId: envelope.id, consumerId }, handler.handle(envelope)).pipe(
-        Effect.tapCause((cause) =>
-          Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning(
-            `consumer ${consumerId} failed on event ${envelope.id} (${envelope.eventType})`,
-            cause
-          )
-        ),
-        Effect.retry({ schedule: retry, while: (error) => !undecodable(error) })
-      ))
+      return Effect.asVoid(
+        guard.once({ eventId: envelope.id, consumerId }, handler.handle(envelope)).pipe(
+          Effect.tapCause((cause) =>
+            Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning(
+              `consumer ${consumerId} failed on event ${envelope.id} (${envelope.eventType})`,
+              cause
+            )
+          ),
+          Effect.retry({ schedule: retry, while: (error) => !undecodable(error) })
+        )
+      )
     }
 
     return yield* source.consume((batch) => Effect.forEach(batch, handleOne, { discard: true }))

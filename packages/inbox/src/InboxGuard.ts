@@ -130,7 +130,7 @@ export class InboxGuard extends Context.Service<InboxGuard, {
 const recordDeliveries = ({ now, sql, table }: Database.Database) =>
   Effect.fnUntraced(function*(consumerId: string, eventIds: ReadonlyArray<string>) {
     const time = yield* now
-    const sorted = [...eventIds].sort()
+    const sorted = eventIds.toSorted()
     const rows = yield* sql<{ event_id: string }>`
       INSERT INTO ${table.inbox} (id, event_id, consumer_id, processed_at)
       SELECT id, event_id, ${consumerId}, ${time}

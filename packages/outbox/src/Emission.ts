@@ -49,7 +49,8 @@ export const traceIdOf = (spanTraceId: string | undefined): string | null =>
   spanTraceId !== undefined && traceId.test(spanTraceId) ? spanTraceId : null
 
 // Postgres counts code points, JavaScript UTF-16 units; the second is never the smaller.
-const longerThan = (text: string, characters: number) => text.length > characters && Array.from(text).length > characters
+const longerThan = (text: string, characters: number) =>
+  text.length > characters && Array.from(text).length > characters
 
 const byteLengthAbove = (text: string, bytes: number) =>
   // A UTF-16 unit is at most three bytes: short texts need no count.
@@ -73,7 +74,9 @@ export const toEntry = (
   const id = emission.id ?? uuidV7Unsafe()
   const maxAttempts = emission.maxAttempts ?? limits.maxAttempts
 
-  if (!uuid.test(emission.correlationId)) return refuse("correlationId", `is ${quote(emission.correlationId)}, which is no UUID`)
+  if (!uuid.test(emission.correlationId)) {
+    return refuse("correlationId", `is ${quote(emission.correlationId)}, which is no UUID`)
+  }
   if (!uuid.test(id)) return refuse("id", `is ${quote(id)}, which is no UUID`)
   if (emission.traceId !== undefined && !uuid.test(emission.traceId) && !traceId.test(emission.traceId)) {
     return refuse("traceId", `is ${quote(emission.traceId)}, which is neither a UUID nor 32 hexadecimal digits`)

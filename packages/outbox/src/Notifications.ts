@@ -53,7 +53,9 @@ export const listen = Effect.fnUntraced(function*(channel: string, signal: Effec
     return yield* Effect.forever(Effect.andThen(Queue.takeAll(notifications), signal))
   }).pipe(
     Effect.scoped,
-    Effect.catch((error) => Effect.logWarning(`no longer listening on ${channel}, connecting again: ${SqlErrors.serverText(error)}`)),
+    Effect.catch((error) =>
+      Effect.logWarning(`no longer listening on ${channel}, connecting again: ${SqlErrors.serverText(error)}`)
+    ),
     Effect.forever,
     Effect.forkScoped
   )

@@ -29,6 +29,11 @@ import { Wakeup } from "./Wakeup.ts"
  */
 export type EmitError = InvalidEvent | SqlError | PublishError
 
+/**
+ * The `Transaction` that its methods require is the point of them.
+ *
+ * @effect-expect-leaking Transaction
+ */
 export class Outbox extends Context.Service<Outbox, {
   /** Writes the event in the open transaction and gives its id. Delivered after the commit, never after a roll-back. */
   readonly emit: (event: Event, options: EmitOptions) => Effect.Effect<string, EmitError, Transaction>
@@ -81,6 +86,8 @@ const requireOwnTransaction = Effect.fnUntraced(function*({ sql }: Database.Data
   const granted = yield* Transaction
   const open = yield* Effect.serviceOption(sql.transactionService)
   if (!granted.isOpen() || Option.isNone(open) || open.value[0] !== granted.connection) {
-    return yield* Effect.die(new Error("emit: the transaction that this effect was given has ended, or is not the one that is open"))
+    return yield* Effect.die(
+      new Error("emit: the transaction that this effect was given has ended, or is not the one that is open")
+    )
   }
 })

@@ -57,8 +57,7 @@ const yesNo = (variable: string, fallback: boolean): Setting<boolean> => ({
   variable,
   fallback,
   allowed: "true or false (also: 1, 0, yes, no, on, off)",
-  parse: (text) =>
-    /^(true|1|yes|on)$/i.test(text) ? true : /^(false|0|no|off)$/i.test(text) ? false : undefined
+  parse: (text) => /^(true|1|yes|on)$/i.test(text) ? true : /^(false|0|no|off)$/i.test(text) ? false : undefined
 })
 
 const inRange = (value: number, least: number, most: number) => value >= least && value <= most

@@ -72,7 +72,9 @@ export const fromRow = (row: ClaimedRow, claimId: string): ClaimedEntry => ({
   attempts: row.attempts,
   maxAttempts: row.max_attempts,
   expired: row.expired,
-  envelope: row.oversize ? Result.fail("its data is larger than 12 MiB, more than the client receives") : toEnvelope(row)
+  envelope: row.oversize
+    ? Result.fail("its data is larger than 12 MiB, more than the client receives")
+    : toEnvelope(row)
 })
 
 /** The entry for `EntryLifecycle.decide`, which needs no times to settle one that is held. */

@@ -31,7 +31,9 @@ const runProcessor = Layer.effectDiscard(Effect.gen(function*() {
   const { enabled, processorEnabled } = yield* OutboxConfig
   if (!enabled) return yield* Effect.logInfo("OUTBOX_ENABLED is false: events are published directly")
   yield* requireMigrated
-  if (!processorEnabled) return yield* Effect.logInfo("OUTBOX_PROCESSOR_ENABLED is false: events are written, and delivered elsewhere")
+  if (!processorEnabled) {
+    return yield* Effect.logInfo("OUTBOX_PROCESSOR_ENABLED is false: events are written, and delivered elsewhere")
+  }
   const { start } = yield* OutboxProcessor
   yield* start
 }))

@@ -53,7 +53,9 @@ export class OutboxOverview extends Context.Service<OutboxOverview, {
 
       const overview = Effect.gen(function*() {
         const time = yield* now
-        const [counts] = yield* sql<Record<"pending" | "processing" | "delivered" | "dead", number> & { oldest: number | null }>`
+        const [counts] = yield* sql<
+          Record<"pending" | "processing" | "delivered" | "dead", number> & { oldest: number | null }
+        >`
           SELECT (count(*) FILTER (WHERE NOT finished AND status IS DISTINCT FROM 'processing'))::int AS pending,
             (count(*) FILTER (WHERE status = 'processing'))::int AS processing,
             (count(*) FILTER (WHERE status = 'delivered'))::int AS delivered,

@@ -26,7 +26,9 @@ export const ladder: RetrySchedule = Schedule.duration("5 seconds").pipe(
 )
 
 /** The policy in use: `ladder`, unless a program provides its own with `Layer.succeed(RetryPolicy, schedule)`. */
-export const RetryPolicy = Context.Reference<RetrySchedule>("@zakops/outbox/RetryPolicy", { defaultValue: () => ladder })
+export const RetryPolicy = Context.Reference<RetrySchedule>("@zakops/outbox/RetryPolicy", {
+  defaultValue: () => ladder
+})
 
 // A row may claim any number of failures. From the thousandth on, the wait stays what it was.
 const mostSteps = 1000

@@ -114,9 +114,10 @@ export const make = (db: Database, publisher: Transactional, settings: OutboxSet
   })
 
   const runOnce = Effect.gen(function*() {
-    const counts = yield* Effect.catch(
+    const counts = yield* Effect.catchIf(
       Effect.map(deliverDue, (delivered): ProcessorCounts.ProcessorCounts => ({ ...ProcessorCounts.none, delivered })),
-      (error) => SqlErrors.isDatabaseTrouble(error) ? Effect.fail(error) : isolate
+      (error: SqlError) => !SqlErrors.isDatabaseTrouble(error),
+      () => isolate
     )
     if (counts.delivered > 0) yield* publisher.afterCommit
     yield* ProcessorCounts.record(counts)

@@ -14,7 +14,9 @@ import type { RetrySchedule } from "./RetryPolicy.ts"
 import { waitAfter } from "./RetryPolicy.ts"
 
 /** What an attempt shows of the destination: it answered, good or bad; it is down, in its own words; or nothing was heard of it. */
-export type Heard = { readonly _tag: "Answer" } | { readonly _tag: "Down"; readonly reason: string } | { readonly _tag: "Nothing" }
+export type Heard = { readonly _tag: "Answer" } | { readonly _tag: "Down"; readonly reason: string } | {
+  readonly _tag: "Nothing"
+}
 
 /** What is to be settled. */
 export interface Attempt {
@@ -35,8 +37,10 @@ export const handBack = (entry: ClaimedEntry): Attempt =>
  */
 export const attemptDelivery = (publisher: External, policy: RetrySchedule, timeout: Duration.Duration) => {
   const fail = (entry: ClaimedEntry, error: string, heard: Heard, permanent = false) =>
-    Effect.map(waitAfter(policy, entry.attempts), (wait) =>
-      settle(entry, Command.Fail({ claimId: entry.claimId, error, permanent, wait }), heard))
+    Effect.map(
+      waitAfter(policy, entry.attempts),
+      (wait) => settle(entry, Command.Fail({ claimId: entry.claimId, error, permanent, wait }), heard)
+    )
 
   return Effect.fnUntraced(function*(entry: ClaimedEntry) {
     if (entry.expired) return yield* fail(entry, leaseExpired, nothing)

@@ -13,8 +13,11 @@ export const untilWorth = (db: Database, wakeup: Effect.Effect<void>, pollInterv
   const nextDue = nextDueTime(db)
   return Effect.gen(function*() {
     const due = yield* nextDue
-    const longest = Option.match(due, { onNone: () => pollInterval, onSome: (wait) => Duration.min(wait, pollInterval) })
-    yield* Effect.raceFirst(wakeup, Effect.sleep(longest))
+    const longest = Option.match(due, {
+      onNone: () => pollInterval,
+      onSome: (wait) => Duration.min(wait, pollInterval)
+    })
+    yield* Effect.timeoutOption(wakeup, longest)
   })
 }
 

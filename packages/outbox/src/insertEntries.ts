@@ -41,7 +41,9 @@ export const asRelation = (sql: SqlClient, entries: ReadonlyArray<NewEntry>): Fr
 
 // data and headers are JSON already, and are put in as they are rather than encoded again.
 const toJson = (entry: NewEntry): string =>
-  `{"id":"${entry.id}","correlation_id":"${entry.correlationId}","aggregate_type":${JSON.stringify(entry.aggregateType)},` +
+  `{"id":"${entry.id}","correlation_id":"${entry.correlationId}","aggregate_type":${
+    JSON.stringify(entry.aggregateType)
+  },` +
   `"aggregate_id":${JSON.stringify(entry.aggregateId)},"event_type":${JSON.stringify(entry.eventType)},` +
   `"schema_version":${entry.schemaVersion},"event_data":${entry.data},"trace_id":${JSON.stringify(entry.traceId)},` +
   `"headers":${entry.headers},"max_attempts":${entry.maxAttempts}}`

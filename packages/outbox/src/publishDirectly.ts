@@ -12,22 +12,26 @@ import { asRelation } from "./insertEntries.ts"
  * To the database's own log in the open transaction; to anything else at once, whatever becomes of the transaction: what could be promised
  * before there was an outbox.
  */
-export const publishDirectly = ({ now, sql }: Database, publisher: External | Transactional) =>
-(entries: ReadonlyArray<NewEntry>): Effect.Effect<void, SqlError | PublishError> => {
-  if (publisher._tag === "External") {
-    return Effect.flatMap(Clock.currentTimeMillis, (millis) =>
-      Effect.forEach(entries, (entry) => publisher.publish(toEnvelope(entry, new Date(millis))), { discard: true }))
+export const publishDirectly =
+  ({ now, sql }: Database, publisher: External | Transactional) =>
+  (entries: ReadonlyArray<NewEntry>): Effect.Effect<void, SqlError | PublishError> => {
+    if (publisher._tag === "External") {
+      return Effect.flatMap(
+        Clock.currentTimeMillis,
+        (millis) =>
+          Effect.forEach(entries, (entry) => publisher.publish(toEnvelope(entry, new Date(millis))), { discard: true })
+      )
+    }
+    return Effect.gen(function*() {
+      const time = yield* now
+      const columns = sql.literal(
+        "id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, trace_id, headers, seq"
+      )
+      const relation = sql`(SELECT ${columns}, ${time} AS created_at FROM ${asRelation(sql, entries)}) AS entries`
+      yield* sql`${publisher.copyFrom(relation)}`
+      yield* sql.afterCommit(publisher.afterCommit)
+    })
   }
-  return Effect.gen(function*() {
-    const time = yield* now
-    const columns = sql.literal(
-      "id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, trace_id, headers, seq"
-    )
-    const relation = sql`(SELECT ${columns}, ${time} AS created_at FROM ${asRelation(sql, entries)}) AS entries`
-    yield* sql`${publisher.copyFrom(relation)}`
-    yield* sql.afterCommit(publisher.afterCommit)
-  })
-}
 
 const toEnvelope = (entry: NewEntry, createdAt: Date): EventEnvelope => {
   const { data, eventType, headers, maxAttempts: _, ...rest } = entry

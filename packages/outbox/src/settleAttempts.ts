@@ -18,8 +18,8 @@ export const settleAttempts = (db: Database) => {
       else if (fact._tag !== "Claimed") undelivered.push({ entry, fact })
     }
     const settled = new Set<string>()
-    if (delivered.length > 0) for (const { id } of yield* asDelivered(delivered)) settled.add(id)
-    if (undelivered.length > 0) for (const { id } of yield* asUndelivered(undelivered)) settled.add(id)
+    if (delivered.length > 0) { for (const { id } of yield* asDelivered(delivered)) settled.add(id) }
+    if (undelivered.length > 0) { for (const { id } of yield* asUndelivered(undelivered)) settled.add(id) }
 
     const ended = (tag: Undelivered["fact"]["_tag"]) =>
       undelivered.filter(({ entry, fact }) => fact._tag === tag && settled.has(entry.id)).length
@@ -31,7 +31,10 @@ export const settleAttempts = (db: Database) => {
       fenced: attempts.length - settled.size
     }
     yield* ProcessorCounts.record(counts)
-    yield* Effect.forEach(undelivered.filter(({ entry, fact }) => fact._tag === "Died" && settled.has(entry.id)), logDead)
+    yield* Effect.forEach(
+      undelivered.filter(({ entry, fact }) => fact._tag === "Died" && settled.has(entry.id)),
+      logDead
+    )
     if (counts.fenced > 0) {
       yield* Effect.logWarning(`${counts.fenced} entries were settled by others: their leases had run out here`)
     }

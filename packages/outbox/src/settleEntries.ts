@@ -24,7 +24,9 @@ export const settleDelivered = ({ now, sql, table }: Database) =>
     const time = yield* now
     return yield* sql<{ id: string }>`
       UPDATE ${table.outbox} o SET status = 'delivered', delivered_at = ${time}, claim_id = NULL, lease_until = NULL
-      FROM unnest(${entries.map((entry) => entry.id)}::uuid[], ${entries.map((entry) => entry.claimId)}::uuid[]) AS held (id, claim_id)
+      FROM unnest(${entries.map((entry) => entry.id)}::uuid[], ${
+      entries.map((entry) => entry.claimId)
+    }::uuid[]) AS held (id, claim_id)
       WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'
       RETURNING o.id`
   })

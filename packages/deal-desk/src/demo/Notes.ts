@@ -24,7 +24,9 @@ export const layerNotes = (onScreen: boolean) => {
     }
   }
   const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
-    const words = Array.isArray(message) ? message.filter((part) => typeof part === "string").join(" ") : String(message)
+    const words = Array.isArray(message)
+      ? message.filter((part) => typeof part === "string").join(" ")
+      : String(message)
     add(`  ${logLevel.toLowerCase()}: ${words}`)
   })
   return Layer.merge(

@@ -59,8 +59,18 @@ export const readBooks = Effect.fnUntraced(function*(accounts: Accounts) {
     FROM unnest(${[...accounts.keys()]}::uuid[]) AS deal`
   const skips = yield* Metric.value(skipped)
 
-  const books = { emitted: 0, rolledBack: 0, delivered: 0, logged: 0, handled: 0, duplicatesSkipped: Number(skips.count),
-    retried: 0, dead: 0, lost: 0, doubled: 0 }
+  const books = {
+    emitted: 0,
+    rolledBack: 0,
+    delivered: 0,
+    logged: 0,
+    handled: 0,
+    duplicatesSkipped: Number(skips.count),
+    retried: 0,
+    dead: 0,
+    lost: 0,
+    doubled: 0
+  }
   for (const row of rows) {
     const account = accounts.get(row.deal) ?? { events: 0, mails: 0, rolledBack: 0 }
     books.emitted += account.events
@@ -85,7 +95,10 @@ export const faultsIn = (books: Books): ReadonlyArray<string> =>
   [
     [books.lost === 0, `${books.lost} events or effects are lost`],
     [books.doubled === 0, `${books.doubled} events or effects are doubled, or came of a roll-back`],
-    [books.emitted === books.delivered + books.dead, `${books.emitted} emitted, ${books.delivered} delivered, ${books.dead} dead`],
+    [
+      books.emitted === books.delivered + books.dead,
+      `${books.emitted} emitted, ${books.delivered} delivered, ${books.dead} dead`
+    ],
     [books.delivered === books.logged, `${books.delivered} delivered, ${books.logged} in the log`],
     [books.dead === 1, `${books.dead} dead instead of the one poisoned event`],
     [books.rolledBack > 0, "nothing was rolled back"],

@@ -79,22 +79,28 @@ const demo = Effect.gen(function*() {
   }).pipe(
     // The scope closes first: what runs in it still needs the client.
     Effect.scoped,
-    Effect.provide(OutboxOverview.layer),
-    Effect.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 20, applicationName: "deal-desk demo" }))
+    Effect.provide(OutboxOverview.layer.pipe(
+      Layer.provideMerge(PgClient.layer({ url: Redacted.make(url), maxConnections: 20, applicationName: "deal-desk demo" }))
+    ))
   )
 })
 
 const inWords = (error: unknown): ReadonlyArray<string> =>
   error instanceof DemoFailed
     ? error.lines
-    : [isSqlError(error) ? `the database of DATABASE_URL: ${SqlErrors.serverText(error)}` : String((error as Error).message ?? error)]
+    : [
+      isSqlError(error)
+        ? `the database of DATABASE_URL: ${SqlErrors.serverText(error)}`
+        : String((error as Error).message ?? error)
+    ]
 
 demo.pipe(
   Effect.scoped,
-  Effect.provide(OutboxConfig.layer),
-  Effect.provide(layerNotes(terminal)),
+  Effect.provide(Layer.merge(OutboxConfig.layer, layerNotes(terminal))),
   Effect.flatMap((books) => Effect.sync(() => process.stdout.write(`${JSON.stringify(books)}\n`))),
-  Effect.tapError((error) => Effect.sync(() => process.stderr.write(inWords(error).map((line) => `demo: ${line}\n`).join("")))),
+  Effect.tapError((error) =>
+    Effect.sync(() => process.stderr.write(inWords(error).map((line) => `demo: ${line}\n`).join("")))
+  ),
   Effect.mapError((error) => new DemoFailed({ lines: inWords(error) })),
   // Ctrl-C is how a demo ends, and no failure.
   NodeRuntime.runMain({

@@ -47,14 +47,22 @@ export const play = Effect.fnUntraced(function*(traffic: Traffic, databaseUrl: s
   const before = yield* deliveredSoFar
   const worker = yield* startWorkerProcess(databaseUrl)
 
-  yield* tell(`${half} deals are worked on through the API, 16 at a time; some moves are rolled back after their event was emitted`)
+  yield* tell(
+    `${half} deals are worked on through the API, 16 at a time; some moves are rolled back after their event was emitted`
+  )
   const first = yield* Effect.forkChild(Effect.andThen(traffic.poison, traffic.deals(1, half + 1)))
   yield* waitUntil(Effect.map(deliveredSoFar, (delivered) => delivered >= before + 2 * half))
   yield* killed(worker)
-  yield* tell(`the worker process was killed (SIGKILL) after ${(yield* deliveredSoFar) - before} deliveries, in the middle of its work`)
+  yield* tell(
+    `the worker process was killed (SIGKILL) after ${
+      (yield* deliveredSoFar) - before
+    } deliveries, in the middle of its work`
+  )
   yield* Fiber.join(first)
 
-  yield* tell("the mailer's checkpoint is lost: it will read the log from the start, and the inbox has to skip what it has handled")
+  yield* tell(
+    "the mailer's checkpoint is lost: it will read the log from the start, and the inbox has to skip what it has handled"
+  )
   yield* sql`DELETE FROM ${table.checkpoints} WHERE subscription = 'mailer'`
 
   yield* tell(`${half} more deals, while no worker runs: the backlog grows`)

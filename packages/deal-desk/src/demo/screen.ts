@@ -29,13 +29,18 @@ const inOneLine = ({ dead, now, overview, perSecond, waiting }: Picture) => {
     (dead[0] === undefined ? "" : `  dead: ${dead[0].eventType}`)
 }
 
-const onScreen = (title: string, { dead, now, overview, perSecond, waiting }: Picture, notes: ReadonlyArray<string>) => {
+const onScreen = (
+  title: string,
+  { dead, now, overview, perSecond, waiting }: Picture,
+  notes: ReadonlyArray<string>
+) => {
   const column = (words: string | number) => String(words).padStart(12)
   return [
     title,
     "",
     ["pending", "processing", "delivered", "dead", "per second", "oldest"].map(column).join(""),
-    [overview.pending, overview.processing, overview.delivered, overview.dead, perSecond, age(overview)].map(column).join(""),
+    [overview.pending, overview.processing, overview.delivered, overview.dead, perSecond, age(overview)].map(column)
+      .join(""),
     "",
     "Waiting for the next attempt",
     ...rows(waiting.map((entry) =>
@@ -68,7 +73,9 @@ export const show = Effect.fnUntraced(function*(title: string, terminal: boolean
     const now = yield* Clock.currentTimeMillis
     const counts = yield* overview
     const elapsed = before === undefined ? 0 : (now - before.at) / 1000
-    const perSecond = before === undefined || elapsed === 0 ? 0 : Math.round((counts.delivered - before.delivered) / elapsed)
+    const perSecond = before === undefined || elapsed === 0
+      ? 0
+      : Math.round((counts.delivered - before.delivered) / elapsed)
     before = { at: now, delivered: counts.delivered }
     const picture = { overview: counts, perSecond, waiting: yield* waiting(5), dead: yield* dead(5), now }
     if (!terminal) {
