@@ -1,0 +1,46 @@
+/** The examples of docs/consuming.md. */
+import * as Subscription from "@zakops/event-store/Subscription"
+import { Consumer, InboxGuard } from "@zakops/inbox"
+import * as Effect from "effect/Effect"
+import { SqlClient } from "effect/sql/SqlClient"
+import { DealCreated } from "./readmeExample.ts"
+
+export const mailer = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  return yield* Consumer.run({
+    consumerId: "mailer",
+    source: yield* Subscription.make("mailer"),
+    handlers: [
+      Consumer.on(DealCreated, ({ data, envelope }) =>
+        sql`INSERT INTO mails (event_id, subject) VALUES (${envelope.id}, ${`New deal: ${data.title}`})`)
+    ]
+  })
+}).pipe(Effect.provide(InboxGuard.layer))
+
+export const onWebhook = Effect.fn("onWebhook")(function*(eventId: string, subject: string) {
+  const sql = yield* SqlClient
+  const inbox = yield* InboxGuard
+  return yield* inbox.once(
+    { eventId, consumerId: "webhook" },
+    sql`INSERT INTO mails (event_id, subject) VALUES (${eventId}, ${subject})`
+  )
+})
+
+export const onBatch = Effect.fn("onBatch")(function*(subjects: ReadonlyMap<string, string>) {
+  const sql = yield* SqlClient
+  const inbox = yield* InboxGuard
+  return yield* inbox.onceForEach("batch", [...subjects.keys()], (newIds) =>
+    Effect.forEach(newIds, (eventId) =>
+      sql`INSERT INTO mails (event_id, subject) VALUES (${eventId}, ${subjects.get(eventId) ?? ""})`))
+})
+
+export const inSteps = Effect.fn("inSteps")(function*(eventId: string) {
+  const sql = yield* SqlClient
+  const inbox = yield* InboxGuard
+  yield* Effect.scoped(Effect.gen(function*() {
+    const guard = yield* inbox.open({ eventId, consumerId: "in steps" })
+    if (!guard.shouldProcess) return
+    yield* guard.within(sql`INSERT INTO mails (event_id, subject) VALUES (${eventId}, 'first')`)
+    yield* guard.within(sql`UPDATE mails SET subject = 'second' WHERE event_id = ${eventId}`)
+  }))
+})

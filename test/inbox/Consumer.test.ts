@@ -1,0 +1,131 @@
+/** From any source, through the inbox, to typed handlers. */
+import { assert, layer } from "@effect/vitest"
+import * as EventDefinition from "@zakops/events/EventDefinition"
+import type { EventEnvelope } from "@zakops/events/EventEnvelope"
+import type { EventSource } from "@zakops/events/EventSource"
+import { Consumer, InboxGuard } from "@zakops/inbox"
+import * as Arr from "effect/Array"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import { SqlClient } from "effect/sql/SqlClient"
+import { randomUUID } from "node:crypto"
+import * as TestDatabase from "../support/TestDatabase.ts"
+
+const Paid = EventDefinition.make("paid", {
+  version: 2,
+  payload: Schema.Struct({ amount: Schema.Int, currency: Schema.String }),
+  upcasters: { 1: (json) => ({ currency: "EUR", ...(json as object) }) }
+})
+
+const envelope = (eventType: string, data: unknown, schemaVersion = 2): EventEnvelope => ({
+  id: randomUUID(),
+  correlationId: randomUUID(),
+  aggregateType: null,
+  aggregateId: null,
+  eventType,
+  schemaVersion,
+  data,
+  traceId: null,
+  headers: {},
+  createdAt: new Date(0)
+})
+
+/** Hands out the batches once each, and then `taken` is done. */
+const sourceOf = (...batches: ReadonlyArray<ReadonlyArray<EventEnvelope>>) =>
+  Effect.map(Deferred.make<void>(), (taken) => {
+    const source: EventSource = {
+      name: "the test's source",
+      consume: (handle) =>
+        Effect.gen(function*() {
+          for (const batch of batches) if (Arr.isReadonlyArrayNonEmpty(batch)) yield* handle(batch)
+          yield* Deferred.succeed(taken, void 0)
+          return yield* Effect.never
+        })
+    }
+    return { source, taken }
+  })
+
+layer(InboxGuard.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestServices: true })("a consumer", (it) => {
+  const inboxed = (id: string) =>
+    Effect.flatMap(SqlClient, (sql) =>
+      Effect.map(sql`SELECT 1 FROM zakops.inbox WHERE event_id = ${id}::uuid`, (rows) => rows.length > 0))
+
+  it.effect("hands events to their handlers in order, typed and of the newest version, and passes over other types", () =>
+    Effect.gen(function*() {
+      const other = envelope("other", {})
+      const { source, taken } = yield* sourceOf(
+        [envelope("paid", { amount: 1, currency: "USD" }), other],
+        [envelope("paid", { amount: 2 }, 1)]
+      )
+      const handled: Array<string> = []
+      const run = Consumer.run({
+        consumerId: "c",
+        source,
+        handlers: [Consumer.on(Paid, ({ data }) => Effect.sync(() => handled.push(`${data.amount + 1} ${data.currency}`)))]
+      })
+      yield* Effect.raceFirst(run, Deferred.await(taken))
+      assert.deepStrictEqual(handled, ["2 USD", "3 EUR"])
+      assert.isFalse(yield* inboxed(other.id))
+    }))
+
+  it.effect("handles an event once that is delivered twice", () =>
+    Effect.gen(function*() {
+      const paid = envelope("paid", { amount: 1, currency: "USD" })
+      const { source, taken } = yield* sourceOf([paid, paid], [paid])
+      let handled = 0
+      const handlers = [Consumer.on(Paid, () => Effect.sync(() => handled++))]
+      yield* Effect.raceFirst(Consumer.run({ consumerId: "c", source, handlers }), Deferred.await(taken))
+      assert.strictEqual(handled, 1)
+    }))
+
+  it.effect("tries a handler that fails again, before it goes on to the next event", () =>
+    Effect.gen(function*() {
+      const [first, second] = [1, 2].map((amount) => envelope("paid", { amount, currency: "USD" }))
+      const { source, taken } = yield* sourceOf([first, second].filter((event) => event !== undefined))
+      const handled: Array<number> = []
+      const run = Consumer.run({
+        consumerId: "c",
+        source,
+        retry: Schedule.spaced("1 millis"),
+        handlers: [
+          Consumer.on(Paid, ({ data }) =>
+            Effect.suspend(() => {
+              handled.push(data.amount)
+              return handled.length < 3 ? Effect.fail("not yet") : Effect.void
+            }))
+        ]
+      })
+      yield* Effect.raceFirst(run, Deferred.await(taken))
+      assert.deepStrictEqual(handled, [1, 1, 1, 2])
+    }))
+
+  it.effect("fails with the handler's error when the schedule is exhausted, and leaves no inbox row", () =>
+    Effect.gen(function*() {
+      const paid = envelope("paid", { amount: 1, currency: "USD" })
+      const { source } = yield* sourceOf([paid])
+      const handlers = [Consumer.on(Paid, () => Effect.fail("never" as const))]
+      const error = yield* Effect.flip(Consumer.run({ consumerId: "c", source, handlers, retry: Schedule.recurs(2) }))
+      assert.strictEqual(error, "never")
+      assert.isFalse(yield* inboxed(paid.id))
+    }))
+
+  it.effect("stops at an event that it cannot decode, or that is newer than this build, and names it", () =>
+    Effect.gen(function*() {
+      for (
+        const [event, tag] of [
+          [envelope("paid", { amount: "much" }), "UndecodableEvent"],
+          [envelope("paid", {}, 3), "NewerThanThisBuild"]
+        ] as const
+      ) {
+        const { source } = yield* sourceOf([event, envelope("paid", { amount: 1, currency: "USD" })])
+        const handlers = [Consumer.on(Paid, () => Effect.die("the next event was reached"))]
+        const error = yield* Effect.flip(Consumer.run({ consumerId: "c", source, handlers }))
+        assert.strictEqual(error._tag, tag)
+        assert.include(error.message, event.id)
+        assert.isFalse(yield* inboxed(event.id))
+      }
+    }))
+})
