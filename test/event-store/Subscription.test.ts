@@ -1,0 +1,139 @@
+/** The event log as a source: the contract, and what only a log with commits that overtake each other has to stand. */
+import { assert, layer } from "@effect/vitest"
+import * as Subscription from "@zakops/event-store/Subscription"
+import type { EventSource } from "@zakops/events/EventSource"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import { SqlClient } from "effect/sql/SqlClient"
+import { randomUUID } from "node:crypto"
+import { eventSourceContract, SourceUnderTest } from "../support/eventSourceContract.ts"
+import { eventually, moment } from "../support/outbox.ts"
+import * as TestDatabase from "../support/TestDatabase.ts"
+
+const insert = Effect.fnUntraced(function*(sql: SqlClient, count: number) {
+  const ids = Array.from({ length: count }, () => randomUUID())
+  for (const id of ids) {
+    yield* sql`INSERT INTO zakops.agent_events (id, correlation_id, event_type, event_data) VALUES (${id}, ${id}, 'a', '{}')`
+  }
+  return ids
+})
+
+eventSourceContract("the event log as a source",
+  Layer.effect(
+    SourceUnderTest,
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const context = yield* Effect.context<TestDatabase.Client>()
+      return {
+        open: (name) =>
+          Effect.orDie(Effect.provideContext(Subscription.make(name, { batchSize: 7, pollInterval: "20 millis" }), context)),
+        publish: (count) => Effect.orDie(insert(sql, count))
+      }
+    })
+  ).pipe(Layer.provide(TestDatabase.layer)))
+
+layer(TestDatabase.layer, { excludeTestServices: true })("a subscription to the log", (it) => {
+  /** Collects what comes, for as long as the scope is open. */
+  const collect = Effect.fnUntraced(function*(source: EventSource) {
+    const ids: Array<string> = []
+    yield* Effect.forkScoped(source.consume((batch) =>
+      Effect.sync(() => {
+        ids.push(...batch.map((event) => event.id))
+      })))
+    return ids
+  })
+
+  it.effect("never skips an event that commits after others with a higher position", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const [inserted, mayCommit] = [yield* Deferred.make<string>(), yield* Deferred.make<void>()]
+      const slow = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
+        const [id = ""] = yield* insert(sql, 1)
+        yield* Deferred.succeed(inserted, id)
+        yield* Deferred.await(mayCommit)
+      })))
+      const late = yield* Deferred.await(inserted)
+      const early = yield* insert(sql, 5)
+      const seen = yield* collect(yield* Subscription.make("late", { pollInterval: "10 millis" }))
+      yield* moment(200)
+      assert.notInclude(seen, late)
+      assert.deepStrictEqual(seen, [], "what could still be overtaken is not handed out")
+
+      yield* Deferred.succeed(mayCommit, void 0)
+      yield* Fiber.join(slow)
+      yield* eventually(Effect.sync(() => seen.length === 6))
+      assert.deepStrictEqual(seen, [late, ...early])
+    })))
+
+  it.effect("neither skips nor doubles under many writers that commit and roll back at random", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const seen = yield* collect(yield* Subscription.make("many", { batchSize: 13, pollInterval: "5 millis" }))
+      const committed: Array<string> = []
+      yield* Effect.forEach(Array.from({ length: 120 }, (_, i) => i), (i) =>
+        Effect.ignore(sql.withTransaction(Effect.gen(function*() {
+          const ids = yield* insert(sql, 1 + i % 3)
+          yield* moment((i * 7) % 20)
+          if (i % 5 === 0) return yield* Effect.fail("rolled back")
+          ids.push(...(yield* insert(sql, 1)))
+          return ids
+        })).pipe(Effect.tap((ids) => Effect.sync(() => committed.push(...ids))))), { concurrency: 6 })
+      const ours = new Set(committed)
+      yield* eventually(Effect.sync(() => seen.filter((id) => ours.has(id)).length >= committed.length))
+      yield* moment(50)
+      assert.strictEqual(new Set(seen).size, seen.length)
+      assert.sameMembers(seen.filter((id) => ours.has(id)), committed)
+    })))
+
+  it.effect("is woken by the log's notification rather than by its poll, also after its connection was killed", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const seen = yield* collect(yield* Subscription.make("woken", { pollInterval: Duration.hours(1) }))
+      const listeners = sql<{ pid: number }>`SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'zakops_events listener' AND query LIKE 'LISTEN%'`
+      yield* eventually(Effect.map(listeners, (rows) => rows.length > 0))
+      yield* moment(50)
+      const [first = ""] = yield* insert(sql, 1)
+      yield* sql`SELECT pg_notify('zakops_events', '')`
+      yield* eventually(Effect.sync(() => seen.includes(first)))
+
+      yield* Effect.forEach(yield* listeners, ({ pid }) => sql`SELECT pg_terminate_backend(${pid})`)
+      const [second = ""] = yield* insert(sql, 1)
+      yield* eventually(Effect.sync(() => seen.includes(second)))
+    })))
+
+  it.effect("never moves its checkpoint back, should another process be ahead", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const sql = yield* SqlClient
+      yield* insert(sql, 3)
+      const held = yield* Deferred.make<void>()
+      const slow = yield* Subscription.make("shared", { batchSize: 1, pollInterval: "10 millis" })
+      const fast = yield* Subscription.make("shared", { pollInterval: "10 millis" })
+      const began = yield* Deferred.make<void>()
+      let calls = 0
+      yield* Effect.forkScoped(slow.consume(() =>
+        calls++ === 0 ? Effect.andThen(Deferred.succeed(began, void 0), Deferred.await(held)) : Effect.never))
+      yield* Deferred.await(began)
+      yield* collect(fast)
+      const checkpoint = sql`SELECT xid::text AS at, position FROM zakops.checkpoints WHERE subscription = 'shared'`
+      const atTheEnd = sql`SELECT 1 FROM zakops.checkpoints WHERE subscription = 'shared'
+        AND position = (SELECT position FROM zakops.agent_events e ORDER BY e.xid DESC, position DESC LIMIT 1)`
+      yield* eventually(Effect.map(atTheEnd, (rows) => rows.length === 1))
+      const ahead = yield* checkpoint
+      yield* Deferred.succeed(held, void 0)
+      yield* moment(100)
+      assert.deepStrictEqual(yield* checkpoint, ahead)
+    })))
+
+  it.effect("reads what an earlier system left in the log, which has neither correlation id nor time", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const id = randomUUID()
+      yield* sql`INSERT INTO zakops.agent_events (id, headers) VALUES (${id}, '[1]')`
+      const seen = yield* collect(yield* Subscription.make("old", { pollInterval: "10 millis" }))
+      yield* eventually(Effect.sync(() => seen.includes(id)))
+    })))
+})
