@@ -105,6 +105,26 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a subscription to the 
       yield* eventually(Effect.sync(() => seen.includes(second)))
     })))
 
+  it.effect("does not wait for its poll when a transaction ends that held events back and wrote none itself", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const seen = yield* collect(yield* Subscription.make("held back", { pollInterval: Duration.hours(1) }))
+      const [began, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const other = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
+        yield* sql`SELECT pg_current_xact_id()`
+        yield* Deferred.succeed(began, void 0)
+        yield* Deferred.await(mayEnd)
+      })))
+      yield* Deferred.await(began)
+      const [id = ""] = yield* insert(sql, 1)
+      yield* sql`SELECT pg_notify('zakops_events', '')`
+      yield* moment(100)
+      assert.notInclude(seen, id)
+      yield* Deferred.succeed(mayEnd, void 0)
+      yield* Fiber.join(other)
+      yield* eventually(Effect.sync(() => seen.includes(id)))
+    })))
+
   it.effect("never moves its checkpoint back, should another process be ahead", () =>
     Effect.scoped(Effect.gen(function*() {
       const sql = yield* SqlClient

@@ -45,8 +45,9 @@ export const make = Effect.fnUntraced(function*(name: string, options?: {
   const db = yield* Database.make
   const client = yield* PgClient
   const batchSize = options?.batchSize ?? 100
-  const pollInterval = options?.pollInterval ?? Duration.seconds(1)
+  const pollInterval = Duration.fromInputUnsafe(options?.pollInterval ?? "1 second")
   const readNext = readAfterCheckpoint(db, name)
+  const heldBack = isHeldBack(db, name)
   const advance = advanceCheckpoint(db, name)
 
   const outlast = <A>(self: Effect.Effect<A, SqlError>): Effect.Effect<A, SourceFailed> =>
@@ -61,13 +62,16 @@ export const make = Effect.fnUntraced(function*(name: string, options?: {
       const wakeups = yield* Queue.sliding<void>(1)
       const wake = Effect.asVoid(Queue.offer(wakeups, void 0))
       yield* Effect.provideService(listen(channelOf(db.schema), wake), PgClient, client)
+      let emptyLooks = 0
       while (true) {
         const rows = yield* outlast(readNext(batchSize))
         const last = rows.at(-1)
         if (last === undefined) {
-          yield* Effect.timeoutOption(Queue.take(wakeups), pollInterval)
+          const patience = (yield* outlast(heldBack)) ? soon(emptyLooks++) : pollInterval
+          yield* Effect.timeoutOption(Queue.take(wakeups), Duration.min(patience, pollInterval))
           continue
         }
+        emptyLooks = 0
         const batch = yield* Effect.forEach(
           rows,
           (row) =>
@@ -84,25 +88,43 @@ export const make = Effect.fnUntraced(function*(name: string, options?: {
   return { name, consume } as EventSource
 })
 
+/** The rows of `log` behind the checkpoint. Row-wise, so that the index agent_events_order is entered at the right place. */
+const afterCheckpoint = ({ sql, table }: Database.Database, name: string) => {
+  const checkpoint = sql`${table.checkpoints} WHERE subscription = ${name}`
+  return sql`(log.xid, log.position) >
+    (coalesce((SELECT xid FROM ${checkpoint}), '0'::xid8), coalesce((SELECT position FROM ${checkpoint}), 0))`
+}
+
 /** At most `limit` events after the checkpoint, in an order that no later commit can change. Walks the index agent_events_order. */
-const readAfterCheckpoint = ({ now, sql, table }: Database.Database, name: string) =>
+const readAfterCheckpoint = (db: Database.Database, name: string) =>
   Effect.fnUntraced(function*(limit: number) {
+    const { now, sql, table } = db
     const time = yield* now
-    const checkpoint = (column: string) =>
-      sql`(SELECT ${sql.literal(column)} FROM ${table.checkpoints} WHERE subscription = ${name})`
     // An older system's events may have no correlation id or time of their own.
     return yield* sql<LogRow>`
       SELECT id, coalesce(correlation_id, id) AS correlation_id, aggregate_type, aggregate_id, coalesce(event_type, '') AS event_type,
         coalesce(schema_version, 1) AS schema_version, event_data, trace_id, headers, coalesce(created_at, ${time}) AS created_at,
         log.xid::text AS xid, log.position
       FROM ${table.agentEvents} AS log
-      WHERE (log.xid, log.position) > (coalesce(${checkpoint("xid")}, '0'::xid8), coalesce(${
-      checkpoint("position")
-    }, 0))
-        AND log.xid < pg_snapshot_xmin(pg_current_snapshot())
+      WHERE ${afterCheckpoint(db, name)} AND log.xid < pg_snapshot_xmin(pg_current_snapshot())
       ORDER BY log.xid, log.position
       LIMIT ${limit}::int`
   })
+
+/**
+ * Whether committed events after the checkpoint wait for an older transaction to end. Nobody tells when it does, if it wrote no events
+ * of its own (it may even be another database's): then it pays to look again soon.
+ */
+const isHeldBack = (db: Database.Database, name: string) =>
+  Effect.map(
+    db.sql`SELECT 1 FROM ${db.table.agentEvents} AS log
+      WHERE ${afterCheckpoint(db, name)}
+      LIMIT 1`,
+    (rows) => rows.length > 0
+  )
+
+/** 10 ms at first, twice as long after each look that found nothing. */
+const soon = (looks: number): Duration.Duration => Duration.millis(10 * 2 ** Math.min(looks, 20))
 
 /** Moves the checkpoint forward to `row`; never back, should another process be ahead. */
 const advanceCheckpoint = ({ now, sql, table }: Database.Database, name: string) =>
