@@ -7,12 +7,13 @@ import { DealCreated } from "./readmeExample.ts"
 
 export const mailer = Effect.gen(function*() {
   const sql = yield* SqlClient
+  const mail = (eventId: string, subject: string) =>
+    sql`INSERT INTO mails (event_id, subject) VALUES (${eventId}, ${subject})`
   return yield* Consumer.run({
     consumerId: "mailer",
     source: yield* Subscription.make("mailer"),
     handlers: [
-      Consumer.on(DealCreated, ({ data, envelope }) =>
-        sql`INSERT INTO mails (event_id, subject) VALUES (${envelope.id}, ${`New deal: ${data.title}`})`)
+      Consumer.on(DealCreated, ({ data, envelope }) => mail(envelope.id, `New deal: ${data.title}`))
     ]
   })
 }).pipe(Effect.provide(InboxGuard.layer))
@@ -26,12 +27,12 @@ export const onWebhook = Effect.fn("onWebhook")(function*(eventId: string, subje
   )
 })
 
-export const onBatch = Effect.fn("onBatch")(function*(subjects: ReadonlyMap<string, string>) {
+export const onBatch = Effect.fn("onBatch")(function*(eventIds: ReadonlyArray<string>) {
   const sql = yield* SqlClient
   const inbox = yield* InboxGuard
-  return yield* inbox.onceForEach("batch", [...subjects.keys()], (newIds) =>
-    Effect.forEach(newIds, (eventId) =>
-      sql`INSERT INTO mails (event_id, subject) VALUES (${eventId}, ${subjects.get(eventId) ?? ""})`))
+  const mail = (newIds: ReadonlyArray<string>) =>
+    sql`INSERT INTO mails (event_id, subject) SELECT id, 'from a batch' FROM unnest(${newIds}::uuid[]) AS new (id)`
+  return yield* inbox.onceForEach("batch", eventIds, mail)
 })
 
 export const inSteps = Effect.fn("inSteps")(function*(eventId: string) {

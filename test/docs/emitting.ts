@@ -28,8 +28,12 @@ export const priceDeals = Effect.fn("priceDeals")(function*(dealIds: ReadonlyArr
   const sql = yield* SqlClient
   const outbox = yield* Outbox
   const { join } = yield* TransactionalPublisher
-  const emissions = yield* Effect.forEach(dealIds, (dealId) =>
-    Effect.map(DealPriced.make({ dealId, amount, currency: "EUR" }), (event) => ({ event, correlationId: dealId })))
+  const emissions = yield* Effect.forEach(
+    dealIds,
+    Effect.fnUntraced(function*(dealId) {
+      return { event: yield* DealPriced.make({ dealId, amount, currency: "EUR" }), correlationId: dealId }
+    })
+  )
   return yield* sql.withTransaction(Effect.gen(function*() {
     yield* sql`UPDATE deals SET amount = ${amount} WHERE deal_id = ANY (${dealIds}::uuid[])`
     return yield* join(outbox.emitAll(emissions))

@@ -13,7 +13,9 @@ const classify = (cause: HttpClientError): PublishError => {
   const status = cause.response?.status
   if (status === undefined) return new TransportDown({ reason: "the hook cannot be reached", cause })
   if (status === 503) return new TransportDown({ reason: "the hook is unavailable", cause })
-  if (status >= 500 || status === 408 || status === 429) return new Transient({ reason: `the hook says ${status}`, cause })
+  if (status >= 500 || status === 408 || status === 429) {
+    return new Transient({ reason: `the hook says ${status}`, cause })
+  }
   return new Permanent({ reason: `the hook refuses with ${status}`, cause })
 }
 
@@ -39,10 +41,10 @@ export const layerOwnTable: Layer.Layer<EventPublisher, never, SqlClient> = Laye
   Effect.map(SqlClient, (sql): Transactional => ({
     _tag: "Transactional",
     destination: "my_events",
-    copyFrom: (entries) => sql`
-      INSERT INTO my_events (id, type, data)
-      SELECT id, event_type, event_data FROM ${entries} ORDER BY seq
-      ON CONFLICT (id) DO NOTHING`,
+    copyFrom: (entries) =>
+      sql`INSERT INTO my_events (id, type, data)
+        SELECT id, event_type, event_data FROM ${entries} ORDER BY seq
+        ON CONFLICT (id) DO NOTHING`,
     afterCommit: Effect.void
   }))
 )

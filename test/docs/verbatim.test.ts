@@ -1,43 +1,44 @@
-/** Every TypeScript block of the README and of docs/ stands in a file beside this one, which is compiled and run by the tests here. */
+/** Every TypeScript block of the documentation stands in a file beside this one, which is compiled and run. */
 import { assert, describe, it } from "@effect/vitest"
-import { readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { blocksOf, pages, root } from "./pages.ts"
 
-const root = join(import.meta.dirname, "..", "..")
+/** Indentation and empty lines do not count. */
+const normal = (code: string) =>
+  `\n${code.split("\n").map((line) => line.trim()).filter((line) => line !== "").join("\n")}\n`
 
-/** Indentation does not count, nor do empty lines. */
-const lines = (text: string) => text.split("\n").map((line) => line.trim()).filter((line) => line !== "")
+const sources = readdirSync(import.meta.dirname)
+  .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
+  .map((file) => normal(readFileSync(join(import.meta.dirname, file), "utf8")))
 
-const sources = readdirSync(import.meta.dirname).filter((file) => file.endsWith(".ts"))
-  .map((file) => ({ file, text: `\n${lines(readFileSync(join(import.meta.dirname, file), "utf8")).join("\n")}\n` }))
+/** The anchor of a heading, as the common viewers of Markdown make it. */
+const anchor = (heading: string) => heading.toLowerCase().replaceAll(/[^\p{L}\p{N}\s-]/gu, "").replaceAll(" ", "-")
 
-const pages = ["README.md", "CONTRIBUTING.md", ...readdirSync(join(root, "docs")).map((file) => join("docs", file))]
-  .filter((file) => file.endsWith(".md"))
-  .map((file) => ({ file, text: readFileSync(join(root, file), "utf8") }))
+const anchorsOf = (text: string) => [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) => anchor(heading))
 
-const blocks = pages.flatMap(({ file, text }) =>
-  [...text.matchAll(/^```(?:ts|typescript)\n(.*?)^```/gms)].map(([, code = ""], index) => ({ name: `${file}, block ${index + 1}`, code }))
-)
+const anchors = new Map(pages.map(({ file, text }) => [file, anchorsOf(text)]))
 
-describe("the code in the documentation", () => {
-  it.each(blocks)("$name stands in a file that is compiled", ({ code }) => {
-    const wanted = `\n${lines(code).join("\n")}\n`
-    assert.isTrue(sources.some(({ text }) => text.includes(wanted)), `no file in test/docs contains:\n${code}`)
+describe("the documentation", () => {
+  it.each(blocksOf("ts"))("$name is code that is compiled", ({ code }) => {
+    assert.isTrue(sources.some((source) => source.includes(normal(code))), `no file in test/docs contains:\n${code}`)
   })
 
-  it("of the README is the whole of its example, in at most 20 lines", () => {
+  it("has the whole example in the README, in at most 20 lines", () => {
     const example = readFileSync(join(import.meta.dirname, "readmeExample.ts"), "utf8")
     const region = /^\/\/ #region README\n(.*?)^\/\/ #endregion/ms.exec(example)?.[1] ?? ""
-    const [block] = blocks.filter(({ name }) => name.startsWith("README.md"))
-    assert.strictEqual(block?.code, region)
+    const inReadme = blocksOf("ts").find(({ name }) => name.endsWith("of README.md"))
+    assert.strictEqual(inReadme?.code, region)
     assert.isAtMost(region.trimEnd().split("\n").length, 20)
   })
 
-  it.each(pages)("$file links to pages and headings that exist", ({ file, text }) => {
-    for (const [, target = ""] of text.matchAll(/\]\(([^)#\s]*)(?:#[^)\s]*)?\)/g)) {
-      if (target === "" || /^https?:/.test(target)) continue
-      const path = join(root, file, "..", target)
-      assert.doesNotThrow(() => readdirOrFile(path), `${file} links to ${target}`)
-    }
+  it.each(pages)("of $file links to files and headings that exist", ({ file, text }) => {
+    const broken = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = ""]) => target).filter((target) => {
+      if (/^https?:/.test(target)) return false
+      const [path = "", heading] = target.split("#")
+      const found = path === "" ? file : join(dirname(file), path)
+      return !existsSync(join(root, found)) || (heading !== undefined && anchors.get(found)?.includes(heading) !== true)
+    })
+    assert.deepStrictEqual(broken, [])
   })
 })
