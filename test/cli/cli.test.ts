@@ -15,7 +15,9 @@ const main = join(import.meta.dirname, "../../packages/cli/src/main.ts")
 const start = Effect.fnUntraced(function*(command: string, env: Record<string, string>) {
   const { PATH = "" } = process.env
   const child = yield* Effect.acquireRelease(
-    Effect.sync(() => spawn(process.execPath, [main, command], { env: { PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] })),
+    Effect.sync(() =>
+      spawn(process.execPath, [main, command], { env: { PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] })
+    ),
     (child) => Effect.sync(() => child.kill("SIGKILL"))
   )
   const output = { stdout: "", stderr: "" }
@@ -44,11 +46,31 @@ layer(TestDatabase.layerEmpty, { excludeTestServices: true })("zakops", (it) => 
       const cases: ReadonlyArray<readonly [string, Record<string, string>, RegExp]> = [
         ["migrate", {}, /^zakops: DATABASE_URL is not set: /],
         ["worker", { DATABASE_URL: "localhost:5432" }, /^zakops: DATABASE_URL is no Postgres URL: /],
-        ["worker", { DATABASE_URL: "postgres://u:secret@127.0.0.1:1/d" }, /^zakops: cannot reach the database at 127\.0\.0\.1:1\/d: /],
-        ["migrate", { DATABASE_URL: missing.toString() }, /no_such_database refuses: database "no_such_database" does not exist/],
-        ["worker", { DATABASE_URL: url }, /^zakops: the tables in schema zakops are at version 0 .* run "zakops migrate"/],
-        ["worker", { DATABASE_URL: url, OUTBOX_BATCH_SIZE: "0" }, /^zakops: OUTBOX_BATCH_SIZE is "0": allowed is a whole number/],
-        ["worker", { DATABASE_URL: url, OUTBOX_ENABLED: "false" }, /^zakops: OUTBOX_ENABLED is false: /],
+        [
+          "worker",
+          { DATABASE_URL: "postgres://u:secret@127.0.0.1:1/d" },
+          /^zakops: cannot reach the database at 127\.0\.0\.1:1\/d: /
+        ],
+        [
+          "migrate",
+          { DATABASE_URL: missing.toString() },
+          /no_such_database refuses: database "no_such_database" does not exist/
+        ],
+        [
+          "worker",
+          { DATABASE_URL: url },
+          /^zakops: the tables in schema zakops are at version 0 .* run "zakops migrate"/
+        ],
+        [
+          "worker",
+          { DATABASE_URL: url, OUTBOX_BATCH_SIZE: "0" },
+          /^zakops: OUTBOX_BATCH_SIZE is "0": allowed is a whole number/
+        ],
+        [
+          "worker",
+          { DATABASE_URL: url, OUTBOX_PROCESSOR_ENABLED: "false" },
+          /^zakops: OUTBOX_PROCESSOR_ENABLED is false: /
+        ],
         ["migrate", { DATABASE_URL: url, OUTBOX_SCHEMA: "a b" }, /^zakops: OUTBOX_SCHEMA is "a b": allowed are /]
       ]
       yield* Effect.forEach(cases, ([command, env, line]) =>

@@ -21,7 +21,8 @@ const insert = Effect.fnUntraced(function*(sql: SqlClient, count: number) {
   return ids
 })
 
-eventSourceContract("the event log as a source",
+eventSourceContract(
+  "the event log as a source",
   Layer.effect(
     SourceUnderTest,
     Effect.gen(function*() {
@@ -29,11 +30,14 @@ eventSourceContract("the event log as a source",
       const context = yield* Effect.context<TestDatabase.Client>()
       return {
         open: (name) =>
-          Effect.orDie(Effect.provideContext(Subscription.make(name, { batchSize: 7, pollInterval: "20 millis" }), context)),
+          Effect.orDie(
+            Effect.provideContext(Subscription.make(name, { batchSize: 7, pollInterval: "20 millis" }), context)
+          ),
         publish: (count) => Effect.orDie(insert(sql, count))
       }
     })
-  ).pipe(Layer.provide(TestDatabase.layer)))
+  ).pipe(Layer.provide(TestDatabase.layer))
+)
 
 layer(TestDatabase.layer, { excludeTestServices: true })("a subscription to the log", (it) => {
   /** Collects what comes, for as long as the scope is open. */
@@ -42,7 +46,8 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a subscription to the 
     yield* Effect.forkScoped(source.consume((batch) =>
       Effect.sync(() => {
         ids.push(...batch.map((event) => event.id))
-      })))
+      })
+    ))
     return ids
   })
 
@@ -73,14 +78,20 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a subscription to the 
       const sql = yield* SqlClient
       const seen = yield* collect(yield* Subscription.make("many", { batchSize: 13, pollInterval: "5 millis" }))
       const committed: Array<string> = []
-      yield* Effect.forEach(Array.from({ length: 120 }, (_, i) => i), (i) =>
-        Effect.ignore(sql.withTransaction(Effect.gen(function*() {
-          const ids = yield* insert(sql, 1 + i % 3)
-          yield* moment((i * 7) % 20)
-          if (i % 5 === 0) return yield* Effect.fail("rolled back")
-          ids.push(...(yield* insert(sql, 1)))
-          return ids
-        })).pipe(Effect.tap((ids) => Effect.sync(() => committed.push(...ids))))), { concurrency: 6 })
+      yield* Effect.forEach(
+        Array.from({ length: 120 }, (_, i) => i),
+        (i) =>
+          Effect.ignore(
+            sql.withTransaction(Effect.gen(function*() {
+              const ids = yield* insert(sql, 1 + i % 3)
+              yield* moment((i * 7) % 20)
+              if (i % 5 === 0) return yield* Effect.fail("rolled back")
+              ids.push(...(yield* insert(sql, 1)))
+              return ids
+            })).pipe(Effect.tap((ids) => Effect.sync(() => committed.push(...ids))))
+          ),
+        { concurrency: 6 }
+      )
       const ours = new Set(committed)
       yield* eventually(Effect.sync(() => seen.filter((id) => ours.has(id)).length >= committed.length))
       yield* moment(50)
@@ -134,8 +145,11 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a subscription to the 
       const fast = yield* Subscription.make("shared", { pollInterval: "10 millis" })
       const began = yield* Deferred.make<void>()
       let calls = 0
-      yield* Effect.forkScoped(slow.consume(() =>
-        calls++ === 0 ? Effect.andThen(Deferred.succeed(began, void 0), Deferred.await(held)) : Effect.never))
+      yield* Effect.forkScoped(
+        slow.consume(() =>
+          calls++ === 0 ? Effect.andThen(Deferred.succeed(began, void 0), Deferred.await(held)) : Effect.never
+        )
+      )
       yield* Deferred.await(began)
       yield* collect(fast)
       const checkpoint = sql`SELECT xid::text AS at, position FROM zakops.checkpoints WHERE subscription = 'shared'`

@@ -10,7 +10,11 @@ const Ordered = EventDefinition.make("order.placed", {
   version: 3,
   aggregateType: "order",
   aggregateId: (order) => order.orderId,
-  payload: Schema.Struct({ orderId: Schema.NonEmptyString, items: Schema.Array(Item), note: Schema.optionalKey(Schema.String) }),
+  payload: Schema.Struct({
+    orderId: Schema.NonEmptyString,
+    items: Schema.Array(Item),
+    note: Schema.optionalKey(Schema.String)
+  }),
   upcasters: {
     1: (json) => ({ orderId: (json as { readonly order: string }).order }),
     2: (json) => ({ items: [], ...(json as object) })
@@ -48,11 +52,26 @@ describe("making an event", () => {
   const one = (item: { readonly name: string; readonly price: number }) => ({ orderId: "o1", items: [item] })
 
   it.effect.each([
-    { what: "a payload that its Schema rejects", data: { orderId: "", items: [] }, field: "data.orderId", problem: /is not valid/ },
+    {
+      what: "a payload that its Schema rejects",
+      data: { orderId: "", items: [] },
+      field: "data.orderId",
+      problem: /is not valid/
+    },
     { what: "NaN", data: one({ name: "tea", price: NaN }), field: "data.items[0].price", problem: /is NaN/ },
-    { what: "infinity", data: one({ name: "tea", price: -Infinity }), field: "data.items[0].price", problem: /is -Infinity/ },
+    {
+      what: "infinity",
+      data: one({ name: "tea", price: -Infinity }),
+      field: "data.items[0].price",
+      problem: /is -Infinity/
+    },
     { what: "NUL", data: one({ name: "t\u0000a", price: 1 }), field: "data.items[0].name", problem: /NUL character/ },
-    { what: "half a surrogate pair", data: { ...one({ name: "tea", price: 1 }), note: "\ud83d" }, field: "data.note", problem: /surrogate/ }
+    {
+      what: "half a surrogate pair",
+      data: { ...one({ name: "tea", price: 1 }), note: "\ud83d" },
+      field: "data.note",
+      problem: /surrogate/
+    }
   ])("refuses $what, naming the field", ({ data, field, problem }) =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Ordered.make(data))
@@ -67,7 +86,9 @@ describe("making an event", () => {
       const Dated = EventDefinition.make("dated", { payload: Schema.Struct({ at: Schema.Date, big: Schema.Unknown }) })
       assert.deepInclude(yield* Effect.flip(Dated.make({ at: new Date(0), big: 1 })), { field: "data.at" })
       const Loose = EventDefinition.make("loose", { payload: Schema.Unknown })
-      for (const [value, field] of [[1n, "data"], [[undefined], "data[0]"], [{ "a b": () => 1 }, "data[\"a b\"]"]] as const) {
+      for (
+        const [value, field] of [[1n, "data"], [[undefined], "data[0]"], [{ "a b": () => 1 }, "data[\"a b\"]"]] as const
+      ) {
         assert.deepInclude(yield* Effect.flip(Loose.make(value)), { field })
       }
     }))
@@ -124,13 +145,20 @@ describe("decoding an event", () => {
       assert.include(tooOld.message, "no upcaster from version 0 to 1")
     }))
 
-  it.effect.prop("gives back what was made", {
-    orderId: Schema.NonEmptyString.check(Schema.isPattern(/^[a-zäöü0-9 ]+$/)),
-    items: Schema.Array(Schema.Struct({ name: Schema.Literals(["tea", "\"", "\\", "😀"]), price: Schema.Finite }))
-  }, Effect.fnUntraced(function*(data) {
-    const { json } = yield* Ordered.make(data)
-    const read = yield* Ordered.decode(envelope(3, JSON.parse(json)))
-    // JSON has one zero.
-    assert.deepStrictEqual(read.data, { ...data, items: data.items.map((item) => ({ ...item, price: item.price + 0 })) })
-  }))
+  it.effect.prop(
+    "gives back what was made",
+    {
+      orderId: Schema.NonEmptyString.check(Schema.isPattern(/^[a-zäöü0-9 ]+$/)),
+      items: Schema.Array(Schema.Struct({ name: Schema.Literals(["tea", "\"", "\\", "😀"]), price: Schema.Finite }))
+    },
+    Effect.fnUntraced(function*(data) {
+      const { json } = yield* Ordered.make(data)
+      const read = yield* Ordered.decode(envelope(3, JSON.parse(json)))
+      // JSON has one zero.
+      assert.deepStrictEqual(read.data, {
+        ...data,
+        items: data.items.map((item) => ({ ...item, price: item.price + 0 }))
+      })
+    })
+  )
 })

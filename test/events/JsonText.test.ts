@@ -21,13 +21,18 @@ const Tree = Schema.Struct({
 })
 
 layer(TestDatabase.layerEmpty)("JSON text", (it) => {
-  it.effect.prop("comes back from Postgres as it went in", { trees: Schema.Array(Tree) }, Effect.fnUntraced(function*({ trees }) {
-    const sql = yield* SqlClient
-    const text = Result.getOrThrow(JsonText.encode(trees, "data"))
-    const [row] = yield* sql<{ json: unknown }>`SELECT ${text}::jsonb AS json`
-    // JSON has one zero.
-    assert.deepStrictEqual(row?.json, JSON.parse(text.replaceAll("-0,", "0,")))
-  }), { arbitrary: { runs: 50 } })
+  it.effect.prop(
+    "comes back from Postgres as it went in",
+    { trees: Schema.Array(Tree) },
+    Effect.fnUntraced(function*({ trees }) {
+      const sql = yield* SqlClient
+      const text = Result.getOrThrow(JsonText.encode(trees, "data"))
+      const [row] = yield* sql<{ json: unknown }>`SELECT ${text}::jsonb AS json`
+      // JSON has one zero.
+      assert.deepStrictEqual(row?.json, JSON.parse(text.replaceAll("-0,", "0,")))
+    }),
+    { arbitrary: { runs: 50 } }
+  )
 
   it.effect("says before Postgres does what Postgres refuses", () =>
     Effect.gen(function*() {
@@ -52,18 +57,27 @@ describe("what is not JSON", () => {
     Date: new Date(0),
     Map: new Map()
   }
-  const Path = Schema.Array(Schema.Union([Schema.Literals(["a", "b c"]), Schema.Literals([0, 1])])).check(Schema.isMaxLength(6))
+  const Path = Schema.Array(Schema.Union([Schema.Literals(["a", "b c"]), Schema.Literals([0, 1])])).check(
+    Schema.isMaxLength(6)
+  )
 
-  it.effect.prop("is named by its path, wherever it lies", { kind: Bad, path: Path }, Effect.fnUntraced(function*({ kind, path }) {
-    const whole = path.reduceRight<unknown>(
-      (inner, step) => typeof step === "number" ? Array.from({ length: step + 1 }, (_, i) => i === step ? inner : i) : { [step]: inner },
-      bad[kind]
-    )
-    const result = JsonText.encode(whole, "data")
-    const at = JsonText.pathOf("data", path)
-    assert.isTrue(Result.isFailure(result) && result.failure.path.startsWith(at), at)
-    yield* Effect.void
-  }))
+  it.effect.prop(
+    "is named by its path, wherever it lies",
+    { kind: Bad, path: Path },
+    Effect.fnUntraced(function*({ kind, path }) {
+      const whole = path.reduceRight<unknown>(
+        (inner, step) =>
+          typeof step === "number"
+            ? Array.from({ length: step + 1 }, (_, i) => i === step ? inner : i)
+            : { [step]: inner },
+        bad[kind]
+      )
+      const result = JsonText.encode(whole, "data")
+      const at = JsonText.pathOf("data", path)
+      assert.isTrue(Result.isFailure(result) && result.failure.path.startsWith(at), at)
+      yield* Effect.void
+    })
+  )
 
   it("is also what contains itself, or is nested too deeply to be parsed", () => {
     const loop: Record<string, unknown> = {}
@@ -78,7 +92,9 @@ describe("what is not JSON", () => {
 describe("upcasting", () => {
   const Version = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 12 }))
 
-  it.effect.prop("from any version is the same as through each in between", { from: Version, to: Version },
+  it.effect.prop(
+    "from any version is the same as through each in between",
+    { from: Version, to: Version },
     Effect.fnUntraced(function*({ from, to }) {
       const steps = Object.fromEntries(
         Array.from({ length: 12 }, (_, i) => [i + 1, (json: unknown) => [...(json as ReadonlyArray<number>), i + 1]])
@@ -89,18 +105,26 @@ describe("upcasting", () => {
         stepwise = Result.flatMap(stepwise, (json) => upcast(steps, json, version, version + 1))
       }
       assert.deepStrictEqual(whole, stepwise)
-      assert.deepStrictEqual(Result.getOrThrow(whole), Array.from({ length: to - Math.min(from, to) }, (_, i) => Math.min(from, to) + i))
+      assert.deepStrictEqual(
+        Result.getOrThrow(whole),
+        Array.from({ length: to - Math.min(from, to) }, (_, i) => Math.min(from, to) + i)
+      )
       yield* Effect.void
-    }))
+    })
+  )
 
-  it.effect.prop("needs every upcaster from the oldest on", { newest: Version, missing: Version }, Effect.fnUntraced(function*(given) {
-    const { missing, newest } = given
-    const all = Object.fromEntries(Array.from({ length: newest - 1 }, (_, i) => [i + 1, (json: unknown) => json]))
-    assert.deepStrictEqual(gaps(all, newest), [])
-    const { [missing]: removed, ...rest } = all
-    // Without the oldest one, that version is merely no longer read.
-    const expected = removed === undefined || missing === 1 ? [] : [missing]
-    assert.deepStrictEqual(gaps(rest, newest), expected)
-    yield* Effect.void
-  }))
+  it.effect.prop(
+    "needs every upcaster from the oldest on",
+    { newest: Version, missing: Version },
+    Effect.fnUntraced(function*(given) {
+      const { missing, newest } = given
+      const all = Object.fromEntries(Array.from({ length: newest - 1 }, (_, i) => [i + 1, (json: unknown) => json]))
+      assert.deepStrictEqual(gaps(all, newest), [])
+      const { [missing]: removed, ...rest } = all
+      // Without the oldest one, that version is merely no longer read.
+      const expected = removed === undefined || missing === 1 ? [] : [missing]
+      assert.deepStrictEqual(gaps(rest, newest), expected)
+      yield* Effect.void
+    })
+  )
 })

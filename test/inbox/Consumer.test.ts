@@ -48,84 +48,104 @@ const sourceOf = (...batches: ReadonlyArray<ReadonlyArray<EventEnvelope>>) =>
     return { source, taken }
   })
 
-layer(InboxGuard.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestServices: true })("a consumer", (it) => {
-  const inboxed = (id: string) =>
-    Effect.flatMap(SqlClient, (sql) =>
-      Effect.map(sql`SELECT 1 FROM zakops.inbox WHERE event_id = ${id}::uuid`, (rows) => rows.length > 0))
-
-  it.effect("hands events to their handlers in order, typed and of the newest version, and passes over other types", () =>
-    Effect.gen(function*() {
-      const other = envelope("other", {})
-      const { source, taken } = yield* sourceOf(
-        [envelope("paid", { amount: 1, currency: "USD" }), other],
-        [envelope("paid", { amount: 2 }, 1)]
+layer(InboxGuard.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestServices: true })(
+  "a consumer",
+  (it) => {
+    const inboxed = (id: string) =>
+      Effect.flatMap(
+        SqlClient,
+        (sql) => Effect.map(sql`SELECT 1 FROM zakops.inbox WHERE event_id = ${id}::uuid`, (rows) => rows.length > 0)
       )
-      const handled: Array<string> = []
-      const run = Consumer.run({
-        consumerId: "c",
-        source,
-        handlers: [Consumer.on(Paid, ({ data }) => Effect.sync(() => handled.push(`${data.amount + 1} ${data.currency}`)))]
-      })
-      yield* Effect.raceFirst(run, Deferred.await(taken))
-      assert.deepStrictEqual(handled, ["2 USD", "3 EUR"])
-      assert.isFalse(yield* inboxed(other.id))
-    }))
 
-  it.effect("handles an event once that is delivered twice", () =>
-    Effect.gen(function*() {
-      const paid = envelope("paid", { amount: 1, currency: "USD" })
-      const { source, taken } = yield* sourceOf([paid, paid], [paid])
-      let handled = 0
-      const handlers = [Consumer.on(Paid, () => Effect.sync(() => handled++))]
-      yield* Effect.raceFirst(Consumer.run({ consumerId: "c", source, handlers }), Deferred.await(taken))
-      assert.strictEqual(handled, 1)
-    }))
+    it.effect("hands events to their handlers in order, typed and of the newest version, and passes over other types", () =>
+      Effect.gen(function*() {
+        const other = envelope("other", {})
+        const { source, taken } = yield* sourceOf(
+          [envelope("paid", { amount: 1, currency: "USD" }), other],
+          [envelope("paid", { amount: 2 }, 1)]
+        )
+        const handled: Array<string> = []
+        const run = Consumer.run({
+          consumerId: "c",
+          source,
+          handlers: [
+            Consumer.on(Paid, ({ data }) => Effect.sync(() => handled.push(`${data.amount + 1} ${data.currency}`)))
+          ]
+        })
+        yield* Effect.raceFirst(run, Deferred.await(taken))
+        assert.deepStrictEqual(handled, ["2 USD", "3 EUR"])
+        assert.isFalse(yield* inboxed(other.id))
+      }))
 
-  it.effect("tries a handler that fails again, before it goes on to the next event", () =>
-    Effect.gen(function*() {
-      const [first, second] = [1, 2].map((amount) => envelope("paid", { amount, currency: "USD" }))
-      const { source, taken } = yield* sourceOf([first, second].filter((event) => event !== undefined))
-      const handled: Array<number> = []
-      const run = Consumer.run({
-        consumerId: "c",
-        source,
-        retry: Schedule.spaced("1 millis"),
-        handlers: [
-          Consumer.on(Paid, ({ data }) =>
-            Effect.suspend(() => {
-              handled.push(data.amount)
-              return handled.length < 3 ? Effect.fail("not yet") : Effect.void
-            }))
-        ]
-      })
-      yield* Effect.raceFirst(run, Deferred.await(taken))
-      assert.deepStrictEqual(handled, [1, 1, 1, 2])
-    }))
+    it.effect("handles an event once that is delivered twice", () =>
+      Effect.gen(function*() {
+        const paid = envelope("paid", { amount: 1, currency: "USD" })
+        const { source, taken } = yield* sourceOf([paid, paid], [paid])
+        let handled = 0
+        const handlers = [Consumer.on(Paid, () => Effect.sync(() => handled++))]
+        yield* Effect.raceFirst(Consumer.run({ consumerId: "c", source, handlers }), Deferred.await(taken))
+        assert.strictEqual(handled, 1)
+      }))
 
-  it.effect("fails with the handler's error when the schedule is exhausted, and leaves no inbox row", () =>
-    Effect.gen(function*() {
-      const paid = envelope("paid", { amount: 1, currency: "USD" })
-      const { source } = yield* sourceOf([paid])
-      const handlers = [Consumer.on(Paid, () => Effect.fail("never" as const))]
-      const error = yield* Effect.flip(Consumer.run({ consumerId: "c", source, handlers, retry: Schedule.recurs(2) }))
-      assert.strictEqual(error, "never")
-      assert.isFalse(yield* inboxed(paid.id))
-    }))
+    it.effect("tries a handler that fails again, before it goes on to the next event", () =>
+      Effect.gen(function*() {
+        const [first, second] = [1, 2].map((amount) => envelope("paid", { amount, currency: "USD" }))
+        const { source, taken } = yield* sourceOf([first, second].filter((event) => event !== undefined))
+        const handled: Array<number> = []
+        const run = Consumer.run({
+          consumerId: "c",
+          source,
+          retry: Schedule.spaced("1 millis"),
+          handlers: [
+            Consumer.on(Paid, ({ data }) =>
+              Effect.suspend(() => {
+                handled.push(data.amount)
+                return handled.length < 3 ? Effect.fail("not yet") : Effect.void
+              }))
+          ]
+        })
+        yield* Effect.raceFirst(run, Deferred.await(taken))
+        assert.deepStrictEqual(handled, [1, 1, 1, 2])
+      }))
 
-  it.effect("stops at an event that it cannot decode, or that is newer than this build, and names it", () =>
-    Effect.gen(function*() {
-      for (
-        const [event, tag] of [
-          [envelope("paid", { amount: "much" }), "UndecodableEvent"],
-          [envelope("paid", {}, 3), "NewerThanThisBuild"]
-        ] as const
-      ) {
-        const { source } = yield* sourceOf([event, envelope("paid", { amount: 1, currency: "USD" })])
-        const handlers = [Consumer.on(Paid, () => Effect.die("the next event was reached"))]
-        const error = yield* Effect.flip(Consumer.run({ consumerId: "c", source, handlers }))
-        assert.strictEqual(error._tag, tag)
-        assert.include(error.message, event.id)
-        assert.isFalse(yield* inboxed(event.id))
-      }
-    }))
-})
+    it.effect("tries a handler that dies again, and does not end of it", () =>
+      Effect.gen(function*() {
+        const { source, taken } = yield* sourceOf([envelope("paid", { amount: 1, currency: "USD" })])
+        let calls = 0
+        const handlers = [Consumer.on(Paid, () =>
+          Effect.sync(() => {
+            if (++calls < 3) throw new Error("boom")
+          }))]
+        const run = Consumer.run({ consumerId: "c", source, handlers, retry: Schedule.spaced("1 millis") })
+        yield* Effect.raceFirst(run, Deferred.await(taken))
+        assert.strictEqual(calls, 3)
+      }))
+
+    it.effect("fails with the handler's error when the schedule is exhausted, and leaves no inbox row", () =>
+      Effect.gen(function*() {
+        const paid = envelope("paid", { amount: 1, currency: "USD" })
+        const { source } = yield* sourceOf([paid])
+        const handlers = [Consumer.on(Paid, () => Effect.fail("never" as const))]
+        const error = yield* Effect.flip(Consumer.run({ consumerId: "c", source, handlers, retry: Schedule.recurs(2) }))
+        assert.strictEqual(error, "never")
+        assert.isFalse(yield* inboxed(paid.id))
+      }))
+
+    it.effect("stops at an event that it cannot decode, or that is newer than this build, and names it", () =>
+      Effect.gen(function*() {
+        for (
+          const [event, tag] of [
+            [envelope("paid", { amount: "much" }), "UndecodableEvent"],
+            [envelope("paid", {}, 3), "NewerThanThisBuild"]
+          ] as const
+        ) {
+          const { source } = yield* sourceOf([event, envelope("paid", { amount: 1, currency: "USD" })])
+          const handlers = [Consumer.on(Paid, () => Effect.die("the next event was reached"))]
+          const error = yield* Effect.flip(Consumer.run({ consumerId: "c", source, handlers }))
+          assert.strictEqual(error._tag, tag)
+          assert.include(error.message, event.id)
+          assert.isFalse(yield* inboxed(event.id))
+        }
+      }))
+  }
+)

@@ -25,8 +25,10 @@ layer(Live, { excludeTestServices: true })("the inbox guard", (it) => {
   })
 
   const effects = (eventId: string) =>
-    Effect.flatMap(SqlClient, (sql) =>
-      Effect.map(sql`SELECT 1 FROM effects WHERE event_id = ${eventId}::uuid`, (rows) => rows.length))
+    Effect.flatMap(
+      SqlClient,
+      (sql) => Effect.map(sql`SELECT 1 FROM effects WHERE event_id = ${eventId}::uuid`, (rows) => rows.length)
+    )
 
   const inboxRows = (eventId: string) =>
     Effect.flatMap(SqlClient, (sql) =>

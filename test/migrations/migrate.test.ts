@@ -25,11 +25,13 @@ const columnsOf = (table: string) =>
   })
 
 /** The seed's tables, to the letter. */
-const seedOutbox = `CREATE TABLE zakops.outbox (id UUID PRIMARY KEY, correlation_id UUID NOT NULL, aggregate_type VARCHAR(50),
+const seedOutbox =
+  `CREATE TABLE zakops.outbox (id UUID PRIMARY KEY, correlation_id UUID NOT NULL, aggregate_type VARCHAR(50),
   aggregate_id VARCHAR(100), event_type VARCHAR(100), schema_version INTEGER DEFAULT 1, event_data JSONB, trace_id UUID,
   status VARCHAR(50) DEFAULT 'pending', attempts INTEGER DEFAULT 0, max_attempts INTEGER DEFAULT 5,
   last_attempt_at TIMESTAMPTZ, next_attempt_at TIMESTAMPTZ, delivered_at TIMESTAMPTZ, error_message TEXT, created_at TIMESTAMPTZ)`
-const seedInbox = `CREATE TABLE zakops.inbox (id UUID PRIMARY KEY, event_id UUID NOT NULL, consumer_id VARCHAR(100) NOT NULL,
+const seedInbox =
+  `CREATE TABLE zakops.inbox (id UUID PRIMARY KEY, event_id UUID NOT NULL, consumer_id VARCHAR(100) NOT NULL,
   processed_at TIMESTAMPTZ, UNIQUE(event_id, consumer_id))`
 
 layer(TestDatabase.layer)("the tables", (it) => {
@@ -105,11 +107,13 @@ layer(TestDatabase.layer)("the tables", (it) => {
     Effect.gen(function*() {
       const sql = yield* SqlClient
       yield* sql`INSERT INTO zakops.agent_events (id) VALUES (${randomUUID()})`
-      for (const statement of [
-        "UPDATE zakops.agent_events SET event_type = 'x'",
-        "DELETE FROM zakops.agent_events",
-        "TRUNCATE zakops.agent_events"
-      ]) {
+      for (
+        const statement of [
+          "UPDATE zakops.agent_events SET event_type = 'x'",
+          "DELETE FROM zakops.agent_events",
+          "TRUNCATE zakops.agent_events"
+        ]
+      ) {
         const error = yield* Effect.flip(sql.unsafe(statement))
         assert.include(String((error.reason.cause as Error).message), "append-only")
       }
@@ -153,8 +157,10 @@ layer(TestDatabase.layerEmpty)("migrating over an earlier system's tables", (it)
       yield* sql`INSERT INTO zakops.outbox (id, correlation_id, event_type, event_data, status, attempts, delivered_at, created_at)
         SELECT gen_random_uuid(), gen_random_uuid(), 'old', jsonb_build_object('n', n), s, n, CASE s WHEN 'delivered' THEN now() END, now()
         FROM generate_series(1, 4) n, unnest(ARRAY['pending', 'processing', 'delivered', 'dead', NULL]) s`
-      const seedColumns = sql.literal(`id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
-        trace_id, status, attempts, max_attempts, last_attempt_at, next_attempt_at, delivered_at, error_message, created_at`)
+      const seedColumns = sql.literal(
+        `id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
+        trace_id, status, attempts, max_attempts, last_attempt_at, next_attempt_at, delivered_at, error_message, created_at`
+      )
       const read = Effect.all([
         sql`SELECT ${seedColumns} FROM zakops.outbox ORDER BY id`,
         sql`SELECT id, event_id, consumer_id, processed_at FROM zakops.inbox ORDER BY id`,
@@ -164,7 +170,8 @@ layer(TestDatabase.layerEmpty)("migrating over an earlier system's tables", (it)
       assert.lengthOf(yield* migrate, 1)
       assert.deepStrictEqual(yield* migrate, [])
       assert.deepStrictEqual(yield* read, before)
-      const states = yield* sql`SELECT finished, count(*)::int AS rows, count(DISTINCT seq)::int AS numbers FROM zakops.outbox
+      const states =
+        yield* sql`SELECT finished, count(*)::int AS rows, count(DISTINCT seq)::int AS numbers FROM zakops.outbox
         GROUP BY finished ORDER BY finished`
       assert.deepStrictEqual(states, [
         { finished: false, rows: 12, numbers: 12 },

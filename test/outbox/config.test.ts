@@ -57,11 +57,14 @@ describe("the settings", () => {
     { variable: "OUTBOX_DRAIN_TIMEOUT", value: "-0", allowed: "a number of seconds" },
     { variable: "OUTBOX_PUBLISH_TIMEOUT", value: "99999", allowed: "a number of seconds" },
     { variable: "OUTBOX_MAX_EVENT_BYTES", value: "1MB", allowed: "a whole number" }
-  ])("refuse $variable=$value in one line that says what is allowed", ({ allowed, value, variable }) =>
-    Effect.gen(function*() {
-      const error = yield* Effect.flip(settings({ [variable]: value }))
-      assert.strictEqual(error._tag, "InvalidSetting")
-      assert.include(error.message, `${variable} is "${value}": allowed is ${allowed}`)
-      assert.notInclude(error.message, "\n")
-    }))
+  ])(
+    "refuse $variable=$value in one line that says what is allowed",
+    ({ allowed, value, variable }) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(settings({ [variable]: value }))
+        assert.strictEqual(error._tag, "InvalidSetting")
+        assert.include(error.message, `${variable} is "${value}": allowed is ${allowed}`)
+        assert.notInclude(error.message, "\n")
+      })
+  )
 })

@@ -12,10 +12,13 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
 import { DealMade } from "../support/events.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
-import { emitDeals, emptyTables, entries, loggedIds, moment, services } from "../support/outbox.ts"
+import { emitDeals, emptyTables, entries, eventually, loggedIds, moment, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
-const ActionMade = EventDefinition.make("action.made", { aggregateType: "action", payload: Schema.Struct({ n: Schema.Int }) })
+const ActionMade = EventDefinition.make("action.made", {
+  aggregateType: "action",
+  payload: Schema.Struct({ n: Schema.Int })
+})
 
 const DirectToLog = services({ enabled: false }).pipe(
   Layer.provideMerge(EventLog.layerPublisher),
@@ -32,7 +35,8 @@ layer(DirectToLog)("without the outbox, an event", (it) => {
       yield* Effect.ignore(transact(Effect.andThen(emitDeals(2), Effect.fail("no"))))
       assert.deepStrictEqual(yield* loggedIds, ids)
       assert.deepStrictEqual(yield* entries, [])
-      const [row] = yield* sql`SELECT event_type, aggregate_type, headers, created_at IS NOT NULL AS dated FROM zakops.agent_events`
+      const [row] =
+        yield* sql`SELECT event_type, aggregate_type, headers, created_at IS NOT NULL AS dated FROM zakops.agent_events`
       assert.deepStrictEqual(row, { event_type: "deal.made", aggregate_type: "deal", headers: { a: "b" }, dated: true })
     }))
 
@@ -70,7 +74,10 @@ for (const enabled of [true, false]) {
       Effect.gen(function*() {
         const dealId = randomUUID()
         const result = { dealId, title: "t", other: Symbol.for("kept") }
-        const emitDeal = emitDealEvent((deal: typeof result) => ({ event: DealMade.make(deal), correlationId: deal.dealId }))
+        const emitDeal = emitDealEvent((deal: typeof result) => ({
+          event: DealMade.make(deal),
+          correlationId: deal.dealId
+        }))
         const emitAction = emitActionEvent((n: number) => ({ event: ActionMade.make({ n }), correlationId: dealId }))
         assert.strictEqual(yield* emitDeal(Effect.succeed(result)), result)
         assert.strictEqual(yield* emitAction(Effect.succeed(42)), 42)
@@ -106,6 +113,24 @@ layer(WritesOnly, { excludeTestServices: true })("OUTBOX_PROCESSOR_ENABLED=false
     }))
 })
 
+layer(
+  services().pipe(Layer.provideMerge(EventLog.layerPublisher), Layer.provideMerge(TestDatabase.layer)),
+  { excludeTestServices: true }
+)("an outbox that is switched off", (it) => {
+  it.effect("delivers what was emitted while it was on", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const ids = yield* emitDeals(3)
+      yield* Layer.build(
+        Layer.fresh(OutboxLive.layer).pipe(
+          Layer.provide(OutboxConfig.layerWith({ enabled: false })),
+          Layer.provide(EventLog.layerPublisher)
+        )
+      )
+      yield* eventually(Effect.map(loggedIds, (logged) => logged.length === 3))
+      assert.deepStrictEqual(yield* loggedIds, ids)
+    })))
+})
+
 layer(TestDatabase.layerEmpty)("OutboxLive", (it) => {
   it.effect("does not start on a database that is not migrated, unless it is switched off", () =>
     Effect.gen(function*() {
@@ -121,9 +146,12 @@ layer(TestDatabase.layerEmpty)("OutboxLive", (it) => {
   it.effect("provides what a program needs to emit", () =>
     Effect.gen(function*() {
       const program = Effect.all([Outbox, TransactionalPublisher])
-      yield* Effect.provide(program, OutboxLive.layer.pipe(
-        Layer.provide(OutboxConfig.layerWith({ enabled: false })),
-        Layer.provide(EventLog.layerPublisher)
-      ))
+      yield* Effect.provide(
+        program,
+        OutboxLive.layer.pipe(
+          Layer.provide(OutboxConfig.layerWith({ enabled: false })),
+          Layer.provide(EventLog.layerPublisher)
+        )
+      )
     }))
 })

@@ -36,13 +36,17 @@ describe("an emission", () => {
     assert.strictEqual(refused({ event: { type: "" } }), "type")
     assert.strictEqual(refused({ headers: { "x": "a\u0000" } }), "headers.x")
     assert.strictEqual(refused({ headers: { "\ud800": "a" } }), "headers[\"\\ud800\"]")
-    for (const maxAttempts of [0, -1, 1.5, NaN, Infinity, 2 ** 31]) assert.strictEqual(refused({ maxAttempts }), "maxAttempts")
+    for (const maxAttempts of [0, -1, 1.5, NaN, Infinity, 2 ** 31]) {
+      assert.strictEqual(refused({ maxAttempts }), "maxAttempts")
+    }
   })
 
   const Letter = Schema.Literals(["a", "ü", "€", "😀"])
   const Field = Schema.Literals(["type", "aggregateType", "aggregateId"])
 
-  it.effect.prop("has texts as long as their columns, counted as Postgres counts", { letter: Letter, field: Field },
+  it.effect.prop(
+    "has texts as long as their columns, counted as Postgres counts",
+    { letter: Letter, field: Field },
     Effect.fnUntraced(function*({ field, letter }) {
       const most = field === "aggregateType" ? 50 : 100
       assert.isUndefined(refused({ event: { [field]: letter.repeat(most) } }))
@@ -50,16 +54,21 @@ describe("an emission", () => {
       assert.strictEqual(refused({ event: { [field]: `${letter}\u0000` } }), field)
       assert.strictEqual(refused({ event: { [field]: `${letter}\ud800` } }), field)
       yield* Effect.void
-    }))
+    })
+  )
 
-  it.effect.prop("has data up to the limit, counted in bytes of UTF-8", { letter: Letter }, Effect.fnUntraced(function*({ letter }) {
-    const bytes = new TextEncoder().encode(letter).byteLength
-    const fits = letter.repeat(Math.floor(limits.maxEventBytes / bytes))
-    assert.isUndefined(refused({ event: { json: fits } }))
-    assert.strictEqual(refused({ event: { json: `${fits}${letter}` } }), "data")
-    assert.strictEqual(refused({ headers: { a: fits } }), "headers")
-    yield* Effect.void
-  }))
+  it.effect.prop(
+    "has data up to the limit, counted in bytes of UTF-8",
+    { letter: Letter },
+    Effect.fnUntraced(function*({ letter }) {
+      const bytes = new TextEncoder().encode(letter).byteLength
+      const fits = letter.repeat(Math.floor(limits.maxEventBytes / bytes))
+      assert.isUndefined(refused({ event: { json: fits } }))
+      assert.strictEqual(refused({ event: { json: `${fits}${letter}` } }), "data")
+      assert.strictEqual(refused({ headers: { a: fits } }), "headers")
+      yield* Effect.void
+    })
+  )
 
   it("gets an id that sorts after those before it, the default of attempts, and the span's trace id", () => {
     const entries = Array.from({ length: 100 }, () => Result.getOrThrow(toEntry(emission, "ab".repeat(16), limits)))

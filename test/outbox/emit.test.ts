@@ -118,7 +118,8 @@ layer(Live, { excludeTestServices: true })("emitting", (it) => {
       const options = { correlationId, headers: { a: "b" }, maxAttempts: 7 }
       const one = yield* transact(outbox.emit(made, options))
       const [two] = yield* transact(outbox.emitAll([{ event: made, ...options }, { event: made, correlationId }]))
-      const rows = yield* sql`SELECT id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, status,
+      const rows =
+        yield* sql`SELECT id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, status,
           attempts, max_attempts, headers, next_attempt_at = created_at AS due, created_at BETWEEN now() - interval '1 min' AND now() AS now
         FROM zakops.outbox ORDER BY seq LIMIT 2`
       const row = {
@@ -151,7 +152,10 @@ layer(Live, { excludeTestServices: true })("emitting", (it) => {
         "request"
       )
       const rows = yield* sql<{ trace_id: string }>`SELECT trace_id FROM zakops.outbox ORDER BY seq`
-      assert.deepStrictEqual(rows.map((row) => row.trace_id.replaceAll("-", "")), [span.traceId, given.replaceAll("-", "")])
+      assert.deepStrictEqual(rows.map((row) => row.trace_id.replaceAll("-", "")), [
+        span.traceId,
+        given.replaceAll("-", "")
+      ])
     }))
 
   it.effect("refuses what cannot be written before it writes anything, and leaves the transaction as it was", () =>
@@ -160,7 +164,10 @@ layer(Live, { excludeTestServices: true })("emitting", (it) => {
       const made = yield* event
       const emission = { event: made, correlationId }
       const refused = [
-        ["data.title", Effect.flatMap(DealMade.make(JSON.parse(`{"dealId":"d"}`)), (bad) => outbox.emit(bad, emission))],
+        [
+          "data.title",
+          Effect.flatMap(DealMade.make(JSON.parse(`{"dealId":"d"}`)), (bad) => outbox.emit(bad, emission))
+        ],
         ["data", Effect.flatMap(Loose.make(NaN), (bad) => outbox.emit(bad, emission))],
         ["data.a", Effect.flatMap(Loose.make({ a: "\u0000" }), (bad) => outbox.emit(bad, emission))],
         ["data", Effect.flatMap(Loose.make("x".repeat(1_048_576)), (bad) => outbox.emit(bad, emission))],

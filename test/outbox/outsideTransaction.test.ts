@@ -7,7 +7,9 @@ describe("emitting outside of a transaction", () => {
   it("does not compile", () => {
     const fixtures = join(import.meta.dirname, "fixtures/outsideTransaction")
     const compiler = join(import.meta.dirname, "../../node_modules/typescript/bin/tsc")
-    const { status, stdout } = spawnSync(process.execPath, [compiler, "-p", fixtures, "--pretty", "false"], { encoding: "utf8" })
+    const { status, stdout } = spawnSync(process.execPath, [compiler, "-p", fixtures, "--pretty", "false"], {
+      encoding: "utf8"
+    })
     const errors = stdout.split("\n").filter((line) => /error TS\d+/.test(line))
     assert.notStrictEqual(status, 0)
     assert.lengthOf(errors, 1, stdout)

@@ -3,12 +3,28 @@
  * program type-checked against the declarations, the command run. Run by `pnpm build`.
  */
 import { execFileSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 
 const root = join(import.meta.dirname, "..", "..")
-const published = ["migrations", "packages/events", "packages/outbox", "packages/inbox", "packages/event-store", "packages/cli"]
+const published = [
+  "migrations",
+  "packages/events",
+  "packages/outbox",
+  "packages/inbox",
+  "packages/event-store",
+  "packages/cli"
+]
 
 const folder = mkdtempSync(join(tmpdir(), "zakops-packed-"))
 const modules = join(folder, "node_modules")
@@ -90,8 +106,13 @@ export const program = Effect.gen(function*() {
   )
   run(process.execPath, [
     join(root, "node_modules/typescript/bin/tsc"),
-    ...["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--skipLibCheck", "--module", "NodeNext", "--target", "ES2024"],
-    ...["--types", "node", "program.ts"]
+    "--noEmit",
+    "--strict",
+    "--exactOptionalPropertyTypes",
+    "--module=NodeNext",
+    "--target=ES2024",
+    "--types=node",
+    "program.ts"
   ])
 
   const version = run(process.execPath, [join(modules, "@zakops/cli/dist/main.js"), "--version"])

@@ -55,7 +55,8 @@ export const eventSourceContract = <E>(name: string, implementation: Layer.Layer
           Effect.suspend(() => {
             failed.push(batch[0].id)
             return Effect.fail("no" as const)
-          })))
+          })
+        ))
         assert.strictEqual(error, "no")
         const again = yield* read(yield* open("fails"), 1)
         assert.strictEqual(again[0], failed[0])
@@ -95,7 +96,8 @@ export const eventSourceContract = <E>(name: string, implementation: Layer.Layer
           const reading = yield* Effect.forkChild(source.consume((batch) =>
             Effect.sync(() => {
               seen.push(...batch.map(({ id }) => id))
-            })))
+            })
+          ))
           yield* eventually(Effect.sync(() => ids.every((id) => seen.includes(id))))
           yield* Fiber.interrupt(reading)
         }

@@ -4,6 +4,7 @@
  * SIGTERM and SIGINT stop the claiming, let what is in flight finish within OUTBOX_DRAIN_TIMEOUT, and end with exit code 0.
  */
 import { layerPublisher } from "@zakops/event-store/EventLog"
+import { requireMigrated } from "@zakops/migrations/Migrations"
 import * as OutboxLive from "@zakops/outbox/OutboxLive"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
 import * as Command from "effect/cli/Command"
@@ -14,9 +15,12 @@ import { Problem, tellProblems } from "./Problem.ts"
 
 /** A worker that is switched off would look alive and do nothing. */
 const requireWork = Effect.gen(function*() {
-  const { enabled, processorEnabled } = yield* OutboxConfig
-  const off = !enabled ? "OUTBOX_ENABLED" : !processorEnabled ? "OUTBOX_PROCESSOR_ENABLED" : undefined
-  if (off !== undefined) return yield* new Problem({ line: `${off} is false: a worker would have nothing to do` })
+  const { processorEnabled } = yield* OutboxConfig
+  if (!processorEnabled) {
+    return yield* new Problem({ line: "OUTBOX_PROCESSOR_ENABLED is false: a worker would have nothing to do" })
+  }
+  // OutboxLive would start without them where OUTBOX_ENABLED is false; a worker is there for nothing else.
+  yield* requireMigrated
 })
 
 const run = Effect.gen(function*() {

@@ -78,11 +78,10 @@ export class Deals extends Context.Service<Deals, {
         Context.make(Outbox, outbox).pipe(Context.add(TransactionalPublisher, publisher))
       )
 
-      const select = Effect.fnUntraced(function*(dealId: string, lock: string) {
+      const select = Effect.fnUntraced(function*(dealId: string, lock: "" | "FOR UPDATE" | "FOR SHARE") {
         const [row] = yield* sql<Deal>`
-          SELECT deal_id AS "dealId", title, amount, stage FROM deal_desk.deals WHERE deal_id = ${dealId}::uuid ${
-          sql.literal(lock)
-        }`
+          SELECT deal_id AS "dealId", title, amount, stage FROM deal_desk.deals
+          WHERE deal_id = ${dealId}::uuid ${sql.literal(lock)}`
         return row === undefined ? yield* notFound(dealId) : new Deal(row)
       })
 

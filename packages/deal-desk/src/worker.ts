@@ -9,8 +9,8 @@ import { mailer, timeline } from "./consumers.ts"
 const consumers = Layer.effectDiscard(
   Effect.forEach([timeline, mailer], (consumer) =>
     consumer.pipe(
-      // Nothing but an event that this build cannot decode ends a consumer.
-      Effect.tapError((error) => Effect.logError(`a consumer stopped: ${error.message}`)),
+      // Only an event that this build cannot decode ends a consumer: a deployment has to bring the build that can.
+      Effect.tapCause((cause) => Effect.logError("a consumer stopped", cause)),
       Effect.forkScoped
     ), { discard: true })
 ).pipe(Layer.provide(InboxGuard.layer))

@@ -1,7 +1,7 @@
 /**
  * Takes events from any source through the inbox to typed handlers, one for each event definition.
  *
- * One event after another in the source's order, each in a transaction with its inbox row. A handler that fails is tried again, and holds the
+ * One event after another in the source's order, each in a transaction with its inbox row. A handler that fails or dies is tried again, and holds the
  * events behind it up meanwhile: none is passed over. An event that this build cannot decode stops the consumer with its id named.
  */
 import type {
@@ -80,13 +80,19 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
       if (handler === undefined) return Effect.void
       return Effect.asVoid(
         guard.once({ eventId: envelope.id, consumerId }, handler.handle(envelope)).pipe(
-          Effect.tapCause((cause) =>
-            Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning(
+          // A defect is tried again as well: it must not end the consumer unseen.
+          Effect.sandbox,
+          Effect.tapError((cause) =>
+            Cause.hasInterrupts(cause) ? Effect.void : Effect.logWarning(
               `consumer ${consumerId} failed on event ${envelope.id} (${envelope.eventType})`,
               cause
             )
           ),
-          Effect.retry({ schedule: retry, while: (error) => !undecodable(error) })
+          Effect.retry({
+            schedule: retry,
+            while: (cause) => !Cause.hasInterrupts(cause) && !undecodable(Cause.squash(cause))
+          }),
+          Effect.catch(Effect.failCause)
         )
       )
     }

@@ -2,7 +2,7 @@
  * The outbox as one layer: reads the settings, gives the services, and runs the processor for as long as the layer is in scope.
  *
  * Needs the database and an `EventPublisher`; `@zakops/event-store` provides the default one. With `OUTBOX_ENABLED=false` the same
- * services publish directly and nothing runs.
+ * services publish directly; the processor then delivers only what the outbox still holds.
  */
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import type { EventPublisher } from "@zakops/events/EventPublisher"
@@ -29,8 +29,13 @@ export const layerServices = Layer.mergeAll(OutboxWriter.layer, OutboxProcessor.
 
 const runProcessor = Layer.effectDiscard(Effect.gen(function*() {
   const { enabled, processorEnabled } = yield* OutboxConfig
-  if (!enabled) return yield* Effect.logInfo("OUTBOX_ENABLED is false: events are published directly")
-  yield* requireMigrated
+  if (enabled) {
+    yield* requireMigrated
+  } else {
+    yield* Effect.logInfo("OUTBOX_ENABLED is false: events are published directly")
+    // What was emitted while it was true is delivered all the same; without the tables there is no such thing, nor a need for them.
+    if (!(yield* Effect.isSuccess(requireMigrated))) return
+  }
   if (!processorEnabled) {
     return yield* Effect.logInfo("OUTBOX_PROCESSOR_ENABLED is false: events are written, and delivered elsewhere")
   }

@@ -9,12 +9,11 @@ export const renewLeases = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*(entries: ReadonlyArray<Pick<ClaimedEntry, "id" | "claimId">>, lease: Duration.Duration) {
     if (entries.length === 0) return
     const time = yield* now
+    const ids = entries.map((entry) => entry.id)
+    const claims = entries.map((entry) => entry.claimId)
+    const millis = Duration.toMillis(lease)
     yield* sql`
-      UPDATE ${table.outbox} o SET lease_until = ${time} + ${
-      Duration.toMillis(lease)
-    }::float8 * interval '1 millisecond'
-      FROM unnest(${entries.map((entry) => entry.id)}::uuid[], ${
-      entries.map((entry) => entry.claimId)
-    }::uuid[]) AS held (id, claim_id)
+      UPDATE ${table.outbox} o SET lease_until = ${time} + ${millis}::float8 * interval '1 millisecond'
+      FROM unnest(${ids}::uuid[], ${claims}::uuid[]) AS held (id, claim_id)
       WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'`
   })

@@ -22,11 +22,11 @@ export interface Undelivered {
 export const settleDelivered = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*(entries: ReadonlyArray<Held>) {
     const time = yield* now
+    const ids = entries.map((entry) => entry.id)
+    const claims = entries.map((entry) => entry.claimId)
     return yield* sql<{ id: string }>`
       UPDATE ${table.outbox} o SET status = 'delivered', delivered_at = ${time}, claim_id = NULL, lease_until = NULL
-      FROM unnest(${entries.map((entry) => entry.id)}::uuid[], ${
-      entries.map((entry) => entry.claimId)
-    }::uuid[]) AS held (id, claim_id)
+      FROM unnest(${ids}::uuid[], ${claims}::uuid[]) AS held (id, claim_id)
       WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'
       RETURNING o.id`
   })

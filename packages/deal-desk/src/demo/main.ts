@@ -80,7 +80,9 @@ const demo = Effect.gen(function*() {
     // The scope closes first: what runs in it still needs the client.
     Effect.scoped,
     Effect.provide(OutboxOverview.layer.pipe(
-      Layer.provideMerge(PgClient.layer({ url: Redacted.make(url), maxConnections: 20, applicationName: "deal-desk demo" }))
+      Layer.provideMerge(
+        PgClient.layer({ url: Redacted.make(url), maxConnections: 20, applicationName: "deal-desk demo" })
+      )
     ))
   )
 })

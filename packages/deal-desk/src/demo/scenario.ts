@@ -53,11 +53,8 @@ export const play = Effect.fnUntraced(function*(traffic: Traffic, databaseUrl: s
   const first = yield* Effect.forkChild(Effect.andThen(traffic.poison, traffic.deals(1, half + 1)))
   yield* waitUntil(Effect.map(deliveredSoFar, (delivered) => delivered >= before + 2 * half))
   yield* killed(worker)
-  yield* tell(
-    `the worker process was killed (SIGKILL) after ${
-      (yield* deliveredSoFar) - before
-    } deliveries, in the middle of its work`
-  )
+  const done = (yield* deliveredSoFar) - before
+  yield* tell(`the worker process was killed (SIGKILL) after ${done} deliveries, in the middle of its work`)
   yield* Fiber.join(first)
 
   yield* tell(
