@@ -122,7 +122,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a subscription to the 
       const seen = yield* collect(yield* Subscription.make("held back", { pollInterval: Duration.hours(1) }))
       const [began, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       const other = yield* Effect.forkChild(sql.withTransaction(Effect.gen(function*() {
-        yield* sql`SELECT pg_current_xact_id()`
+        yield* sql`SELECT pg_current_xact_id()::text`
         yield* Deferred.succeed(began, void 0)
         yield* Deferred.await(mayEnd)
       })))

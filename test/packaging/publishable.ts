@@ -109,9 +109,12 @@ export const program = Effect.gen(function*() {
     "--noEmit",
     "--strict",
     "--exactOptionalPropertyTypes",
-    "--module=NodeNext",
-    "--target=ES2024",
-    "--types=node",
+    "--module",
+    "NodeNext",
+    "--target",
+    "ES2024",
+    "--types",
+    "node",
     "program.ts"
   ])
 
