@@ -31,7 +31,12 @@ export const make: Effect.Effect<Database, InvalidSchemaName, SqlClient> = Effec
       inbox: literal("inbox"),
       agentEvents: literal("agentEvents"),
       checkpoints: literal("checkpoints"),
-      migrations: literal("migrations")
+      migrations: literal("migrations"),
+      streams: literal("streams"),
+      snapshots: literal("snapshots"),
+      parkedEvents: literal("parkedEvents"),
+      projections: literal("projections"),
+      subjectKeys: literal("subjectKeys")
     },
     now: time(sql)
   }

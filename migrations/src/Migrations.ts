@@ -10,6 +10,7 @@ import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import * as first from "./0001_outbox_inbox_and_log.ts"
+import * as second from "./0002_event_sourcing.ts"
 import type { InvalidSchemaName, Tables } from "./SchemaName.ts"
 import { schemaName, tables } from "./SchemaName.ts"
 
@@ -22,7 +23,8 @@ export interface Migration {
 
 /** All versions, oldest first. A version that was released is never changed. */
 export const migrations: ReadonlyArray<Migration> = [
-  { id: 1, name: "outbox_inbox_and_log", statements: first.statements }
+  { id: 1, name: "outbox_inbox_and_log", statements: first.statements },
+  { id: 2, name: "event_sourcing", statements: second.statements }
 ]
 
 const newest = Math.max(...migrations.map((migration) => migration.id))

@@ -34,6 +34,11 @@ export interface Tables {
   readonly agentEvents: string
   readonly checkpoints: string
   readonly migrations: string
+  readonly streams: string
+  readonly snapshots: string
+  readonly parkedEvents: string
+  readonly projections: string
+  readonly subjectKeys: string
 }
 
 const tablesOf = (name: string): Tables => {
@@ -44,7 +49,12 @@ const tablesOf = (name: string): Tables => {
     inbox: qualified("inbox"),
     agentEvents: qualified("agent_events"),
     checkpoints: qualified("checkpoints"),
-    migrations: qualified("migrations")
+    migrations: qualified("migrations"),
+    streams: qualified("streams"),
+    snapshots: qualified("snapshots"),
+    parkedEvents: qualified("parked_events"),
+    projections: qualified("projections"),
+    subjectKeys: qualified("subject_keys")
   }
 }
 

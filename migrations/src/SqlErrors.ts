@@ -1,6 +1,7 @@
 /** What an error from Postgres says, and whether it speaks of the statement's data or of the database's own trouble. */
 import * as Predicate from "effect/Predicate"
 import type { SqlError } from "effect/sql/SqlError"
+import { isSqlError } from "effect/sql/SqlError"
 
 const serverError = (error: SqlError): unknown => error.reason.cause
 
@@ -35,3 +36,6 @@ export const isDatabaseTrouble = (error: SqlError): boolean => {
 
 /** True where a table, column, function or privilege is missing: a fault of the set-up, which every statement of the kind would meet. */
 export const isSetUpFault = (error: SqlError): boolean => sqlState(error)?.startsWith("42") ?? false
+
+/** `isDatabaseTrouble` of anything that may have gone wrong. */
+export const isTrouble = (error: unknown): error is SqlError => isSqlError(error) && isDatabaseTrouble(error)

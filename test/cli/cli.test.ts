@@ -87,7 +87,10 @@ layer(TestDatabase.layerEmpty, { excludeTestServices: true })("zakops", (it) => 
       const DATABASE_URL = yield* TestDatabase.DatabaseUrl
       const first = yield* run("migrate", { DATABASE_URL })
       assert.deepInclude(first, { code: 0, stderr: "" })
-      assert.match(first.stdout, /^applied 1 outbox_inbox_and_log\nthe tables in schema zakops of .* are up to date\n$/)
+      assert.match(
+        first.stdout,
+        /^applied 1 outbox_inbox_and_log\napplied 2 event_sourcing\nthe tables in schema zakops of .* are up to date\n$/
+      )
       const second = yield* run("migrate", { DATABASE_URL })
       assert.match(second.stdout, /^the tables in schema zakops of .* are up to date\n$/)
       const other = yield* run("migrate", { DATABASE_URL, OUTBOX_SCHEMA: "other" })

@@ -136,32 +136,6 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a subscription to the 
       yield* eventually(Effect.sync(() => seen.includes(id)))
     })))
 
-  it.effect("never moves its checkpoint back, should another process be ahead", () =>
-    Effect.scoped(Effect.gen(function*() {
-      const sql = yield* SqlClient
-      yield* insert(sql, 3)
-      const held = yield* Deferred.make<void>()
-      const slow = yield* Subscription.make("shared", { batchSize: 1, pollInterval: "10 millis" })
-      const fast = yield* Subscription.make("shared", { pollInterval: "10 millis" })
-      const began = yield* Deferred.make<void>()
-      let calls = 0
-      yield* Effect.forkScoped(
-        slow.consume(() =>
-          calls++ === 0 ? Effect.andThen(Deferred.succeed(began, void 0), Deferred.await(held)) : Effect.never
-        )
-      )
-      yield* Deferred.await(began)
-      yield* collect(fast)
-      const checkpoint = sql`SELECT xid::text AS at, position FROM zakops.checkpoints WHERE subscription = 'shared'`
-      const atTheEnd = sql`SELECT 1 FROM zakops.checkpoints WHERE subscription = 'shared'
-        AND position = (SELECT position FROM zakops.agent_events e ORDER BY e.xid DESC, position DESC LIMIT 1)`
-      yield* eventually(Effect.map(atTheEnd, (rows) => rows.length === 1))
-      const ahead = yield* checkpoint
-      yield* Deferred.succeed(held, void 0)
-      yield* moment(100)
-      assert.deepStrictEqual(yield* checkpoint, ahead)
-    })))
-
   it.effect("reads what an earlier system left in the log, which has neither correlation id nor time", () =>
     Effect.scoped(Effect.gen(function*() {
       const sql = yield* SqlClient

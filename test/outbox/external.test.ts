@@ -163,7 +163,7 @@ layer(Live)("an external destination", (it) => {
       const { drain, fake } = yield* start
       fake.respond = () => Effect.fail(new TransportDown({ reason: "connection refused" }))
       yield* emitDeals(3)
-      assert.deepStrictEqual(yield* drain, { delivered: 0, retried: 0, dead: 0, handedBack: 3, fenced: 0 })
+      assert.deepStrictEqual(yield* drain, { delivered: 0, retried: 0, dead: 0, handedBack: 3, parked: 0, fenced: 0 })
       assert.isTrue((yield* entries).every(({ attempts, claim_id, status }) =>
         status === "pending" && attempts === 0 && claim_id === null
       ))

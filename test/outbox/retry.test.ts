@@ -57,7 +57,7 @@ const attemptTimes = Effect.fnUntraced(function*(id: string) {
     const due = row?.due ?? NaN
     // A millisecond before, nothing is due yet.
     yield* TestClock.adjust(Duration.millis(due - last - 1))
-    assert.deepStrictEqual(yield* runOnce, { delivered: 0, retried: 0, dead: 0, handedBack: 0, fenced: 0 })
+    assert.deepStrictEqual(yield* runOnce, { delivered: 0, retried: 0, dead: 0, handedBack: 0, parked: 0, fenced: 0 })
     yield* TestClock.adjust(Duration.millis(1))
     gaps.push((due - last) / 1000)
     last = due

@@ -138,7 +138,14 @@ for (const [what, words, statements] of refusals) {
         ]
         const more = yield* emitDeals(40)
 
-        assert.deepStrictEqual(yield* runOnce, { delivered: 80, retried: 1, dead: 1, handedBack: 0, fenced: 0 })
+        assert.deepStrictEqual(yield* runOnce, {
+          delivered: 80,
+          retried: 1,
+          dead: 1,
+          handedBack: 0,
+          parked: 0,
+          fenced: 0
+        })
         assert.deepStrictEqual(yield* loggedIds, [...good, ...more])
         const [waiting, dead] = yield* Effect.forEach(bad, entry)
         assert.deepInclude(waiting, { status: "pending", attempts: 1 })

@@ -56,7 +56,8 @@ export const loggedIds = Effect.gen(function*() {
 /** Leaves the tables as they were made. The log refuses to be emptied, so its trigger is set aside. */
 export const emptyTables = Effect.gen(function*() {
   const sql = yield* SqlClient
-  yield* sql`TRUNCATE zakops.outbox, zakops.inbox, zakops.checkpoints`
+  yield* sql`TRUNCATE zakops.outbox, zakops.inbox, zakops.checkpoints, zakops.streams, zakops.snapshots, zakops.parked_events,
+    zakops.projections`
   yield* sql`ALTER TABLE zakops.agent_events DISABLE TRIGGER agent_events_append_only`
   yield* sql`TRUNCATE zakops.agent_events`
   yield* sql`ALTER TABLE zakops.agent_events ENABLE TRIGGER agent_events_append_only`

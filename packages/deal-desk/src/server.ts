@@ -16,7 +16,8 @@ const unexpected: ReadonlySet<string> = new Set<EmitError["_tag"]>([
   "SqlError",
   "Transient",
   "Permanent",
-  "TransportDown"
+  "TransportDown",
+  "NewerThanThisBuild"
 ])
 
 /** What the business does not expect (the database is away, say) becomes a 500; the rest stands in the API's error types. */

@@ -1,139 +1,235 @@
 /**
- * Reads the event log as an EventSource, from a checkpoint, without ever skipping an event that commits late.
+ * Reads the event log in an order that no later commit can change, and without ever skipping an event that commits late.
  *
- * Positions are drawn before commit, so a reader that only remembers the highest one skips what is committed afterwards with a lower one.
- * This one goes by (transaction id, position), and only below the oldest transaction that still runs. At least once: the checkpoint
- * moves after a batch was handled.
+ * `make` gives a durable subscription as an `EventSource`: a checkpoint, one active runner across all processes, at least once (the checkpoint moves
+ * after a batch was handled). `stream` follows the log without leaving a trace in it.
  */
 import { PgClient } from "@effect/sql-pg/PgClient"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { EventSource } from "@zakops/events/EventSource"
-import { SourceFailed } from "@zakops/events/EventSource"
+import { SetAside, SourceFailed } from "@zakops/events/EventSource"
 import * as Database from "@zakops/migrations/Database"
 import type { InvalidSchemaName } from "@zakops/migrations/SchemaName"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
-import { listen } from "@zakops/outbox/Notifications"
-import { toEnvelope } from "@zakops/outbox/OutboxEntry"
 import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
-import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
+import * as Option from "effect/Option"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import { channelOf } from "./EventLog.ts"
+import { isSqlError } from "effect/sql/SqlError"
+import * as Stream from "effect/Stream"
+import type { Cursor } from "./Cursor.ts"
+import { start } from "./Cursor.ts"
+import { follow, outlastTrouble } from "./followLog.ts"
+import { advance, whileOwner } from "./lease.ts"
+import { behindText, dueParked, lookAgainAtNewer, park, removeParked } from "./parkedEvents.ts"
+import type { LogFilter } from "./readLog.ts"
+import { currentEnd, readLog } from "./readLog.ts"
+import type { RecordedEvent } from "./RecordedEvent.ts"
+import { UnreadableRow } from "./RecordedEvent.ts"
+import { requireThisCluster, RestoredFromDump } from "./restoredLog.ts"
+import { measureLag } from "./SubscriptionLag.ts"
 
-interface LogRow {
-  readonly xid: string
-  readonly position: bigint
-  readonly [column: string]: unknown
+/** The first event of the log; what commits from now on; or after a cursor that was kept elsewhere. */
+export type StartFrom = "start" | "now" | Cursor
+
+export interface Options {
+  /** Where to begin; for a subscription that has a checkpoint, that comes first. `"start"` unless given. */
+  readonly from?: StartFrom | undefined
+  /** Only these events; the others are passed over in the database. */
+  readonly filter?: LogFilter | undefined
+  /** How many events at a time, 100 unless given. */
+  readonly batchSize?: number | undefined
+  /** Between looks when no wake-up comes: 1 s unless given. */
+  readonly pollInterval?: Duration.Input | undefined
 }
 
-const tryAgain = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("10 seconds")])
+export interface DurableOptions extends Options {
+  /** For how long a runner that is gone keeps the others waiting: 5 s unless given. Renewed at a third of it. */
+  readonly lease?: Duration.Input | undefined
+}
+
+export const defaults = (options: DurableOptions = {}) => ({
+  from: options.from ?? "start",
+  filter: options.filter ?? {},
+  batchSize: options.batchSize ?? 100,
+  pollInterval: Duration.fromInputUnsafe(options.pollInterval ?? "1 second"),
+  lease: Duration.fromInputUnsafe(options.lease ?? "5 seconds")
+})
+
+export const cursorOf = (db: Database.Database, from: StartFrom): Effect.Effect<Cursor, SqlError> =>
+  from === "start" ? Effect.succeed(start) : from === "now" ? currentEnd(db) : Effect.succeed(from)
+
+/** Runs `self` when it is due for the first time, and then at most once a second. */
+export const onceASecond = <A, E, R>(self: Effect.Effect<A, E, R>) => {
+  let last = -Infinity
+  return Effect.flatMap(Clock.currentTimeMillis, (millis) => {
+    if (millis - last < 1000) return Effect.void
+    last = millis
+    return Effect.asVoid(self)
+  })
+}
 
 /**
- * The log as a source for the subscription `name` (at most 100 characters), which starts at the beginning and goes on where its checkpoint
- * stands. Several processes may run the same subscription: each reads for itself, and none moves the checkpoint back.
+ * The durable subscription `name` (at most 100 characters). Any number of processes may run it: one does, the others stand by, and take over
+ * within the lease and a poll when it dies, or at once when it stops. While it runs it sets the metrics
+ * `zakops_subscription_lag_events` and `zakops_subscription_lag_seconds`.
  *
- * @param options `batchSize` events at a time, 100 unless given; `pollInterval` between looks when no wake-up comes, 1 s unless given
+ * An event that the handler sets aside is parked, with those of its aggregate behind it. One that was newer than the build is tried again when a runner
+ * starts, and every minute.
  */
-export const make = Effect.fnUntraced(function*(name: string, options?: {
-  readonly batchSize?: number | undefined
-  readonly pollInterval?: Duration.Input | undefined
-}): Effect.fn.Return<EventSource, InvalidSchemaName, PgClient | SqlClient> {
+export const make = Effect.fnUntraced(function*(name: string, options?: DurableOptions): Effect.fn.Return<
+  EventSource,
+  InvalidSchemaName,
+  PgClient | SqlClient
+> {
   const db = yield* Database.make
   const client = yield* PgClient
-  const batchSize = options?.batchSize ?? 100
-  const pollInterval = Duration.fromInputUnsafe(options?.pollInterval ?? "1 second")
-  const readNext = readAfterCheckpoint(db, name)
-  const heldBack = isHeldBack(db, name)
-  const advance = advanceCheckpoint(db, name)
+  const { batchSize, filter, from, lease, pollInterval } = defaults(options)
+  const read = readLog(db, filter, name)
+  const moveTo = advance(db)
+  const parkIn = park(db, name)
+  const remove = removeParked(db, name)
 
-  const outlast = <A>(self: Effect.Effect<A, SqlError>): Effect.Effect<A, SourceFailed> =>
-    self.pipe(
-      Effect.tapError((error) => Effect.logWarning(`subscription ${name}: ${SqlErrors.serverText(error)}`)),
-      Effect.retry({ schedule: tryAgain, while: SqlErrors.isDatabaseTrouble }),
-      Effect.mapError((cause) => new SourceFailed({ source: name, reason: SqlErrors.serverText(cause), cause }))
-    )
+  const outlast = outlastReading(`subscription ${name}`, name)
 
-  const consume = <E, R>(handle: (batch: Arr.NonEmptyReadonlyArray<EventEnvelope>) => Effect.Effect<void, E, R>) =>
-    Effect.scoped(Effect.gen(function*() {
-      const wakeups = yield* Queue.sliding<void>(1)
-      const wake = Effect.asVoid(Queue.offer(wakeups, void 0))
-      yield* Effect.provideService(listen(channelOf(db.schema), wake), PgClient, client)
-      let emptyLooks = 0
-      while (true) {
-        const rows = yield* outlast(readNext(batchSize))
-        const last = rows.at(-1)
-        if (last === undefined) {
-          const patience = (yield* outlast(heldBack)) ? soon(emptyLooks++) : pollInterval
-          yield* Effect.timeoutOption(Queue.take(wakeups), Duration.min(patience, pollInterval))
-          continue
+  const consume = <E, R>(
+    handle: (batch: Arr.NonEmptyReadonlyArray<EventEnvelope>) => Effect.Effect<void, E | SetAside, R>
+  ) => {
+    /** Hands the event out; gives what it was set aside with, if it was. */
+    const tryHandle = (batch: Arr.NonEmptyReadonlyArray<RecordedEvent>): Effect.Effect<Option.Option<SetAside>, E, R> =>
+      Effect.catch(
+        Effect.as(handle(Arr.map(batch, ({ envelope }) => envelope)), Option.none<SetAside>()),
+        (error) => error instanceof SetAside ? Effect.succeedSome(error) : Effect.fail(error as E)
+      )
+
+    const handOut = Effect.fnUntraced(function*(events: ReadonlyArray<RecordedEvent>) {
+      let rest = events
+      while (Arr.isReadonlyArrayNonEmpty(rest)) {
+        const aside = yield* tryHandle(rest)
+        if (Option.isNone(aside)) return
+        const at = rest.findIndex(({ envelope }) => envelope.id === aside.value.eventId)
+        const event = rest[at]
+        if (event === undefined) {
+          return yield* Effect.die(
+            new Error(`subscription ${name}: the handler set aside ${aside.value.eventId}, which was not in its batch`)
+          )
         }
-        emptyLooks = 0
-        const batch = yield* Effect.forEach(
-          rows,
-          (row) =>
-            Effect.fromResult(
-              Result.mapError(toEnvelope(row), (reason) =>
-                new SourceFailed({ source: name, reason: `at position ${row.position}: ${reason}` }))
-            )
-        )
-        if (Arr.isReadonlyArrayNonEmpty(batch)) yield* handle(batch)
-        yield* outlast(advance(last))
+        yield* tellParked(name, event, aside.value)
+        yield* outlast(parkIn(event, aside.value.reason, aside.value.error))
+        const after = rest.slice(at + 1)
+        for (const follower of after.filter(sameAggregate(event))) {
+          yield* outlast(parkIn(follower, "behind", behindText))
+        }
+        rest = after.filter((other) => !sameAggregate(event)(other))
       }
-    }))
+    })
+
+    const tryParked = Effect.gen(function*() {
+      while (true) {
+        const due = yield* outlast(dueParked(db, name))
+        if (due.length === 0) return
+        for (const event of due) {
+          const aside = yield* tryHandle([event])
+          yield* Option.match(aside, {
+            onNone: () => outlast(db.sql.withTransaction(remove(event.envelope.id))),
+            onSome: ({ error, reason }) => outlast(parkIn(event, reason, error))
+          })
+        }
+      }
+    })
+
+    return outlast(requireThisCluster(db)).pipe(
+      Effect.andThen(
+        whileOwner(db, name, { lease, pollInterval, first: cursorOf(db, from), outlast: (self) => outlast(self) })((
+          { cursor, owner }
+        ) =>
+          Effect.scoped(Effect.gen(function*() {
+            let at = cursor
+            let emptyLooks = 0
+            const waitAfter = yield* Effect.provideService(follow(db, pollInterval), PgClient, client)
+            yield* Effect.forkScoped(measureLag(db, name, () => at))
+            yield* outlast(lookAgainAtNewer(db, name))
+            const housekeeping = onceASecond(tryParked)
+            while (true) {
+              yield* housekeeping
+              const page = yield* outlast(read(at, batchSize))
+              if (page.end === undefined) {
+                yield* outlast(waitAfter(at, emptyLooks++))
+                continue
+              }
+              emptyLooks = 0
+              for (const event of page.events) {
+                if (page.behind.has(event.envelope.id)) yield* outlast(parkIn(event, "behind", behindText))
+              }
+              yield* handOut(page.events.filter(({ envelope }) => !page.behind.has(envelope.id)))
+              yield* outlast(moveTo(name, owner, page.end))
+              at = page.end
+            }
+          }))
+        )
+      )
+    )
+  }
 
   return { name, consume } as EventSource
 })
 
-/** The rows of `log` behind the checkpoint. Row-wise, so that the index agent_events_order is entered at the right place. */
-const afterCheckpoint = ({ sql, table }: Database.Database, name: string) => {
-  const checkpoint = sql`${table.checkpoints} WHERE subscription = ${name}`
-  return sql`(log.xid, log.position) >
-    (coalesce((SELECT xid FROM ${checkpoint}), '0'::xid8), coalesce((SELECT position FROM ${checkpoint}), 0))`
-}
+export const sameAggregate = (one: RecordedEvent) => (other: RecordedEvent) =>
+  one.envelope.aggregateType !== null && one.envelope.aggregateId !== null &&
+  one.envelope.aggregateType === other.envelope.aggregateType && one.envelope.aggregateId === other.envelope.aggregateId
 
-/** At most `limit` events after the checkpoint, in an order that no later commit can change. Walks the index agent_events_order. */
-const readAfterCheckpoint = (db: Database.Database, name: string) =>
-  Effect.fnUntraced(function*(limit: number) {
-    const { now, sql, table } = db
-    const time = yield* now
-    // An older system's events may have no correlation id or time of their own.
-    return yield* sql<LogRow>`
-      SELECT id, coalesce(correlation_id, id) AS correlation_id, aggregate_type, aggregate_id, coalesce(event_type, '') AS event_type,
-        coalesce(schema_version, 1) AS schema_version, event_data, trace_id, headers, coalesce(created_at, ${time}) AS created_at,
-        log.xid::text AS xid, log.position
-      FROM ${table.agentEvents} AS log
-      WHERE ${afterCheckpoint(db, name)} AND log.xid < pg_snapshot_xmin(pg_current_snapshot())
-      ORDER BY log.xid, log.position
-      LIMIT ${limit}::int`
-  })
-
-/**
- * Whether committed events after the checkpoint wait for an older transaction to end. Nobody tells when it does, if it wrote no events
- * of its own (it may even be another database's): then it pays to look again soon.
- */
-const isHeldBack = (db: Database.Database, name: string) =>
-  Effect.map(
-    db.sql`SELECT 1 FROM ${db.table.agentEvents} AS log
-      WHERE ${afterCheckpoint(db, name)}
-      LIMIT 1`,
-    (rows) => rows.length > 0
+export const tellParked = (
+  subscription: string,
+  { cursor, envelope }: RecordedEvent,
+  why: { readonly error: string }
+) =>
+  Effect.logWarning(
+    `${subscription}: event ${envelope.id} (${envelope.eventType}, position ${cursor.position}) is parked: ${why.error}`
   )
 
-/** 10 ms at first, twice as long after each look that found nothing. */
-const soon = (looks: number): Duration.Duration => Duration.millis(10 * 2 ** Math.min(looks, 20))
+type ReadError = SqlError | UnreadableRow | RestoredFromDump
 
-/** Moves the checkpoint forward to `row`; never back, should another process be ahead. */
-const advanceCheckpoint = ({ now, sql, table }: Database.Database, name: string) =>
-  Effect.fnUntraced(function*(row: LogRow) {
-    const time = yield* now
-    yield* sql`
-      INSERT INTO ${table.checkpoints} AS checkpoint (subscription, xid, position, updated_at)
-      VALUES (${name}, ${row.xid}::xid8, ${row.position}, ${time})
-      ON CONFLICT (subscription) DO UPDATE
-        SET xid = excluded.xid, position = excluded.position, updated_at = excluded.updated_at
-        WHERE (checkpoint.xid, checkpoint.position) < (excluded.xid, excluded.position)`
-  })
+const isReadError = (error: unknown): error is ReadError =>
+  isSqlError(error) || error instanceof UnreadableRow || error instanceof RestoredFromDump
+
+/** Outlasts the database's trouble; what else goes wrong with reading becomes `SourceFailed`. */
+export const outlastReading = (what: string, source: string) =>
+<A, E = never, R = never>(
+  self: Effect.Effect<A, E | ReadError, R>
+): Effect.Effect<A, Exclude<E, ReadError> | SourceFailed, R> =>
+  Effect.mapError(outlastTrouble(what)(self), (error) =>
+    isReadError(error)
+      ? new SourceFailed({
+        source,
+        reason: isSqlError(error) ? SqlErrors.serverText(error) : error.message,
+        cause: error
+      })
+      : error as Exclude<E, ReadError>)
+
+/**
+ * The events of the log from `from` on, and those to come, read as they are asked for: a slow consumer slows the reading down. Keeps no
+ * checkpoint; to go on later, keep the `cursor` of the last event. Fails with `SourceFailed` where the log cannot be read.
+ */
+export const stream = (
+  options?: Options
+): Stream.Stream<RecordedEvent, SourceFailed | InvalidSchemaName, PgClient | SqlClient> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const db = yield* Database.make
+    const { batchSize, filter, from, pollInterval } = defaults(options)
+    const read = readLog(db, filter)
+    const outlast = outlastReading("reading the event log", "the event log")
+    yield* outlast(requireThisCluster(db))
+    const waitAfter = yield* follow(db, pollInterval)
+    return Stream.paginate(
+      { at: yield* outlast(cursorOf(db, from)), emptyLooks: 0 },
+      Effect.fnUntraced(function*({ at, emptyLooks }) {
+        const page = yield* outlast(read(at, batchSize))
+        if (page.end !== undefined) return [page.events, Option.some({ at: page.end, emptyLooks: 0 })] as const
+        yield* outlast(waitAfter(at, emptyLooks))
+        return [[], Option.some({ at, emptyLooks: emptyLooks + 1 })] as const
+      })
+    )
+  }))

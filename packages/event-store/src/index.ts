@@ -1,2 +1,7 @@
+export * as Cursor from "./Cursor.ts"
+export * as Decider from "./Decider.ts"
 export * as EventLog from "./EventLog.ts"
+export * as EventStore from "./EventStore.ts"
+export * as Projection from "./Projection.ts"
+export * as ProjectionCatalog from "./ProjectionCatalog.ts"
 export * as Subscription from "./Subscription.ts"

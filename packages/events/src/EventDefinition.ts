@@ -11,6 +11,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import type { EventEnvelope } from "./EventEnvelope.ts"
 import { InvalidEvent } from "./InvalidEvent.ts"
 import * as JsonText from "./JsonText.ts"
+import { Subject } from "./Personal.ts"
 import type { Upcasters } from "./Upcaster.ts"
 import { gaps, upcast } from "./Upcaster.ts"
 
@@ -59,7 +60,19 @@ export class UndecodableEvent extends Schema.TaggedError<UndecodableEvent>()("Un
   }
 }
 
-export interface EventDefinition<out Type extends string, out Aggregate extends string | null, in out A> {
+/** What happened, before it is an event: what a decider decides and folds. */
+export interface Happening<out Type extends string, out A> {
+  readonly type: Type
+  readonly data: A
+}
+
+/** `R` is what encoding and decoding need: the keys of personal fields, if it has any. */
+export interface EventDefinition<
+  out Type extends string,
+  out Aggregate extends string | null,
+  in out A,
+  out R = never
+> {
   readonly type: Type
   readonly version: number
   readonly aggregateType: Aggregate
@@ -72,24 +85,45 @@ export interface EventDefinition<out Type extends string, out Aggregate extends 
   readonly make: (
     data: A,
     options?: { readonly aggregateId?: string | undefined }
-  ) => Effect.Effect<Event<Type, Aggregate, A>, InvalidEvent>
+  ) => Effect.Effect<Event<Type, Aggregate, A>, InvalidEvent, R>
+  /** The event as a decider speaks of it: typed, neither checked nor encoded yet. */
+  readonly of: (data: A) => Happening<Type, A>
+  /** True where a field is personal (see `Personal`): what is folded from it has to be forgotten along. */
+  readonly personal: boolean
   /** Upcasts and decodes the data of an envelope of this type. */
-  readonly decode: (envelope: EventEnvelope) => Effect.Effect<ReadEvent<A>, NewerThanThisBuild | UndecodableEvent>
+  readonly decode: (envelope: EventEnvelope) => Effect.Effect<ReadEvent<A>, NewerThanThisBuild | UndecodableEvent, R>
 }
 
 /** Any definition, whatever its payload. */
 // oxlint-disable-next-line typescript/no-explicit-any -- the payload is both taken and given, so only any stands for all
-export type AnyEventDefinition = EventDefinition<string, string | null, any>
+export type AnyEventDefinition = EventDefinition<string, string | null, any, any>
 
 /** The payload type of a definition. */
-export type Payload<D> = D extends EventDefinition<infer _Type, infer _Aggregate, infer A> ? A : never
+export type Payload<D> = D extends EventDefinition<infer _Type, infer _Aggregate, infer A, infer _R> ? A : never
+
+/** What decoding events of a definition needs. */
+export type Services<D> = D extends EventDefinition<infer _Type, infer _Aggregate, infer _A, infer R> ? R : never
+
+/** The happenings of one definition, or of each in a union of them. */
+export type HappeningOf<D> = D extends EventDefinition<infer Type, infer _Aggregate, infer A, infer _R> ?
+  Happening<Type, A>
+  : never
+
+interface Options<A, I, RD, RE, Aggregate> {
+  readonly payload: Schema.Codec<A, I, RD, RE>
+  readonly version?: number | undefined
+  readonly aggregateType?: Aggregate | undefined
+  readonly aggregateId?: ((data: A) => string) | undefined
+  readonly upcasters?: Upcasters | undefined
+}
 
 /**
  * Defines an event.
  *
  * @param type     at most 100 characters, for example `deal.created`
  * @param options  `version` is 1 unless given. `upcasters` holds for each older version that may still be read the function to the
- *                 next. A gap among them throws here, when the module loads: there is no event to lose yet.
+ *                 next. A gap among them throws here, when the module loads: there is no event to lose yet. `subject` says whose data
+ *                 the fields made by `Personal.field` hold.
  *
  * @example
  * const DealCreated = EventDefinition.make("deal.created", {
@@ -98,16 +132,19 @@ export type Payload<D> = D extends EventDefinition<infer _Type, infer _Aggregate
  *   payload: Schema.Struct({ dealId: Schema.String, title: Schema.String })
  * })
  */
-export const make = <const Type extends string, A, I, const Aggregate extends string | null = null>(
+export const make: {
+  <const Type extends string, A, I, RD, RE, const Aggregate extends string | null = null>(
+    type: Type,
+    options: Options<A, I, RD, RE, Aggregate> & { readonly subject: (data: A) => string }
+  ): EventDefinition<Type, Aggregate, A, RD | Exclude<RE, Subject>>
+  <const Type extends string, A, I, RD, RE, const Aggregate extends string | null = null>(
+    type: Type,
+    options: Options<A, I, RD, RE, Aggregate>
+  ): EventDefinition<Type, Aggregate, A, RD | RE>
+} = <const Type extends string, A, I, RD, RE, const Aggregate extends string | null = null>(
   type: Type,
-  options: {
-    readonly payload: Schema.Codec<A, I>
-    readonly version?: number | undefined
-    readonly aggregateType?: Aggregate | undefined
-    readonly aggregateId?: ((data: A) => string) | undefined
-    readonly upcasters?: Upcasters | undefined
-  }
-): EventDefinition<Type, Aggregate, A> => {
+  options: Options<A, I, RD, RE, Aggregate> & { readonly subject?: (data: A) => string }
+): EventDefinition<Type, Aggregate, A, RD | Exclude<RE, Subject>> => {
   const version = options.version ?? 1
   const upcasters = options.upcasters ?? {}
   const aggregateType = (options.aggregateType ?? null) as Aggregate
@@ -115,6 +152,16 @@ export const make = <const Type extends string, A, I, const Aggregate extends st
   if (wrong !== undefined) throw new TypeError(`the definition of event ${JSON.stringify(type)} is wrong: ${wrong}`)
 
   const encodePayload = Schema.encodeUnknownEffect(options.payload)
+  const { subject } = options
+  // Without a subject, a payload that needs one leaves the need in the type of make.
+  const encode = (data: A) =>
+    (subject === undefined
+      ? encodePayload(data)
+      : Effect.provideService(encodePayload(data), Subject, subject(data))) as Effect.Effect<
+        I,
+        Schema.SchemaError,
+        Exclude<RE, Subject>
+      >
   const decodePayload = Schema.decodeUnknownEffect(options.payload)
   const refuse = (field: string, problem: string) => new InvalidEvent({ eventType: type, field, problem })
 
@@ -122,8 +169,10 @@ export const make = <const Type extends string, A, I, const Aggregate extends st
     type,
     version,
     aggregateType,
+    of: (data) => ({ type, data }),
+    personal: subject !== undefined,
     make: Effect.fnUntraced(function*(data, given) {
-      const encoded = yield* Effect.mapError(encodePayload(data), (error) => {
+      const encoded = yield* Effect.mapError(encode(data), (error) => {
         const [first] = formatIssues(error.issue).issues
         return refuse(JsonText.pathOf("data", first?.path ?? []), `is not valid: ${first?.message ?? error.message}`)
       })

@@ -1,5 +1,5 @@
 /**
- * The port through which the outbox hands events out, and the three things a destination can say when it does not take one.
+ * The port through which the outbox hands events out, and the things a destination can say when it does not take one.
  *
  * A transactional publisher writes to the same database, in the transaction that marks the entry delivered: exactly once. An external
  * one (a broker, a webhook) is called with no transaction open: at least once, with the event's id as the deduplication key.
@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Fragment } from "effect/sql/Statement"
+import type { NewerThanThisBuild } from "./EventDefinition.ts"
 import type { EventEnvelope } from "./EventEnvelope.ts"
 
 const why = { reason: Schema.String, cause: Schema.optional(Schema.Defect()) }
@@ -33,7 +34,11 @@ export class TransportDown extends Schema.TaggedError<TransportDown>()("Transpor
   }
 }
 
-export type PublishError = Transient | Permanent | TransportDown
+/**
+ * `NewerThanThisBuild` comes of a publisher that decodes: the entry is parked, uncharged, until a process whose build knows that version takes
+ * it up.
+ */
+export type PublishError = Transient | Permanent | TransportDown | NewerThanThisBuild
 
 /** Delivers one event at a time to somewhere outside the database. */
 export interface External {

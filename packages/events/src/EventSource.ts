@@ -20,14 +20,30 @@ export class SourceFailed extends Schema.TaggedError<SourceFailed>()("SourceFail
   }
 }
 
+/**
+ * What a handler fails with to have one event set aside instead of stopping the source. All events before it in the batch must have been
+ * handled; the rest of the batch comes again without it.
+ */
+export class SetAside extends Schema.TaggedError<SetAside>()("SetAside", {
+  eventId: Schema.String,
+  /** `newer`: a later build will know it, and it comes again by itself. `failed`: it comes again when somebody asks for it. */
+  reason: Schema.Literals(["newer", "failed"]),
+  error: Schema.String
+}) {
+  override get message() {
+    return `event ${this.eventId} is set aside: ${this.error}`
+  }
+}
+
 export interface EventSource {
   /** What the source is called in logs and errors. */
   readonly name: string
   /**
    * Calls `handle` with one batch after another, in the source's order, until interrupted. Marks a batch as taken when `handle` has
-   * succeeded, and fails with what `handle` fails with.
+   * succeeded, and fails with what `handle` fails with. An event that is set aside is kept, with those of its aggregate behind it, so that
+   * no aggregate's events change places; they are handed out later on.
    */
   readonly consume: <E, R>(
-    handle: (batch: NonEmptyReadonlyArray<EventEnvelope>) => Effect.Effect<void, E, R>
+    handle: (batch: NonEmptyReadonlyArray<EventEnvelope>) => Effect.Effect<void, E | SetAside, R>
   ) => Effect.Effect<never, E | SourceFailed, R>
 }

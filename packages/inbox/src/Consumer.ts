@@ -2,17 +2,14 @@
  * Takes events from any source through the inbox to typed handlers, one for each event definition.
  *
  * One event after another in the source's order, each in a transaction with its inbox row. A handler that fails or dies is tried again, and holds the
- * events behind it up meanwhile: none is passed over. An event that this build cannot decode stops the consumer with its id named.
+ * events behind it up meanwhile: none is passed over. An event that is newer than this build is set aside until a build that knows it runs; one that cannot be
+ * decoded stops the consumer with its id named.
  */
-import type {
-  AnyEventDefinition,
-  NewerThanThisBuild,
-  Payload,
-  ReadEvent,
-  UndecodableEvent
-} from "@zakops/events/EventDefinition"
+import { NewerThanThisBuild } from "@zakops/events/EventDefinition"
+import type { AnyEventDefinition, Payload, ReadEvent, Services, UndecodableEvent } from "@zakops/events/EventDefinition"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { EventSource, SourceFailed } from "@zakops/events/EventSource"
+import { SetAside } from "@zakops/events/EventSource"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -30,9 +27,17 @@ export interface Handler<out E = never, out R = never> {
 export const on = <D extends AnyEventDefinition, E, R>(
   definition: D,
   handle: (event: ReadEvent<Payload<D>>) => Effect.Effect<unknown, E, R>
-): Handler<E, R> => ({
+): Handler<E, R | Services<D>> => ({
   type: definition.type,
-  handle: (envelope) => Effect.asVoid(Effect.flatMap(definition.decode(envelope), handle))
+  handle: (envelope) =>
+    Effect.asVoid(Effect.flatMap(
+      definition.decode(envelope) as Effect.Effect<
+        ReadEvent<Payload<D>>,
+        NewerThanThisBuild | UndecodableEvent,
+        Services<D>
+      >,
+      handle
+    ))
 })
 
 /** The error type of a list of handlers. */
@@ -51,7 +56,7 @@ const undecodable = (error: unknown): error is NewerThanThisBuild | UndecodableE
 }
 
 /**
- * Runs until interrupted. Events of types without a handler are passed over. Fails with an event that cannot be decoded, with a source that
+ * Runs until interrupted. Events of types without a handler are passed over. Fails with an event that cannot be decoded at all, with a source that
  * cannot be read, and with a handler's error once `retry` is exhausted (`patiently` never is).
  *
  * @param consumerId at most 100 characters; the inbox remembers under this name what was handled, so keep it
@@ -63,7 +68,7 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
   readonly retry?: Schedule.Schedule<unknown> | undefined
 }): Effect.Effect<
   never,
-  ErrorOf<H[number]> | NewerThanThisBuild | UndecodableEvent | InvalidDelivery | SqlError | SourceFailed,
+  Exclude<ErrorOf<H[number]>, NewerThanThisBuild> | UndecodableEvent | InvalidDelivery | SqlError | SourceFailed,
   ServicesOf<H[number]> | InboxGuard
 > =>
   Effect.gen(function*() {
@@ -92,7 +97,11 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
             schedule: retry,
             while: (cause) => !Cause.hasInterrupts(cause) && !undecodable(Cause.squash(cause))
           }),
-          Effect.catch(Effect.failCause)
+          Effect.catch(Effect.failCause),
+          Effect.catchIf(
+            (error): error is NewerThanThisBuild => error instanceof NewerThanThisBuild,
+            (newer) => new SetAside({ eventId: envelope.id, reason: "newer", error: newer.message })
+          )
         )
       )
     }

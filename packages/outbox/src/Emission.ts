@@ -7,7 +7,10 @@ import type { Event } from "@zakops/events/EventDefinition"
 import { InvalidEvent } from "@zakops/events/InvalidEvent"
 import * as JsonText from "@zakops/events/JsonText"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { ParentSpan } from "effect/Tracer"
 
 export interface EmitOptions {
   /** What the event belongs to: the deal, the order, the request. A UUID. */
@@ -41,12 +44,18 @@ export interface NewEntry {
   readonly maxAttempts: number
 }
 
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+export const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const traceId = /^[0-9a-f]{32}$/i
 
 /** The trace id of a span, if it is one that a UUID column can hold: the tracer that records nothing has names instead. */
 export const traceIdOf = (spanTraceId: string | undefined): string | null =>
   spanTraceId !== undefined && traceId.test(spanTraceId) ? spanTraceId : null
+
+/** The trace id of the span that is open here. */
+export const currentTraceId: Effect.Effect<string | null> = Effect.map(
+  Effect.serviceOption(ParentSpan),
+  (span) => traceIdOf(Option.getOrUndefined(span)?.traceId)
+)
 
 // Postgres counts code points, JavaScript UTF-16 units; the second is never the smaller.
 const longerThan = (text: string, characters: number) =>

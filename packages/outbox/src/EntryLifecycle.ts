@@ -41,6 +41,8 @@ export type Command = Data.TaggedEnum<{
   ExpireLease: { readonly now: number; readonly wait: Option.Option<Duration.Duration> }
   /** The worker gives it back untried: the attempt does not count. */
   HandBack: { readonly claimId: string }
+  /** The event is newer than this build: it waits uncharged for a worker of a newer one. */
+  Park: { readonly claimId: string; readonly error: string; readonly wait: Duration.Duration }
 }>
 export const Command = Data.taggedEnum<Command>()
 
@@ -50,6 +52,7 @@ export type Fact = Data.TaggedEnum<{
   RetryScheduled: { readonly wait: Duration.Duration; readonly error: string }
   Died: { readonly error: string }
   HandedBack: {}
+  Parked: { readonly wait: Duration.Duration; readonly error: string }
 }>
 export const Fact = Data.taggedEnum<Fact>()
 
@@ -89,7 +92,10 @@ export const decide = (entry: Entry, command: Command): Result.Result<Fact, Refu
   }
 }
 
-const settled = (entry: Counts, command: Data.TaggedEnum.Value<Command, "Succeed" | "Fail" | "HandBack">): Fact => {
+const settled = (
+  entry: Counts,
+  command: Data.TaggedEnum.Value<Command, "Succeed" | "Fail" | "HandBack" | "Park">
+): Fact => {
   switch (command._tag) {
     case "Succeed":
       return Fact.Delivered()
@@ -97,6 +103,8 @@ const settled = (entry: Counts, command: Data.TaggedEnum.Value<Command, "Succeed
       return failed(entry, command.error, command.wait, command.permanent)
     case "HandBack":
       return Fact.HandedBack()
+    case "Park":
+      return Fact.Parked({ wait: command.wait, error: command.error })
   }
 }
 
@@ -120,5 +128,12 @@ export const evolve = (entry: Entry, fact: Fact, at: number): Entry => {
       return Entry.Dead({ ...counts, lastError: fact.error })
     case "HandedBack":
       return Entry.Pending({ ...counts, attempts: attempts - 1 })
+    case "Parked":
+      return Entry.Pending({
+        ...counts,
+        attempts: attempts - 1,
+        dueAt: at + Duration.toMillis(fact.wait),
+        lastError: fact.error
+      })
   }
 }

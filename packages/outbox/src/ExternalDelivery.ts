@@ -70,8 +70,8 @@ export const make = (db: Database, publisher: External, settings: OutboxSettings
     const settleGroup = Effect.gen(function*() {
       const group = yield* Queue.takeAll(attempts)
       for (const { heard } of group) yield* hear(heard)
-      const { retried } = yield* outlastTrouble("settling failed", settle(group))
-      if (retried > 0) yield* Queue.offer(rescheduled, void 0)
+      const { parked, retried } = yield* outlastTrouble("settling failed", settle(group))
+      if (retried + parked > 0) yield* Queue.offer(rescheduled, void 0)
       for (const { entry } of group) held.delete(entry.id)
       yield* room.release(group.length)
     })

@@ -12,14 +12,13 @@ import * as Database from "@zakops/migrations/Database"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type { SqlError } from "effect/sql/SqlError"
-import { ParentSpan } from "effect/Tracer"
 import type { Emission, EmitOptions, NewEntry } from "./Emission.ts"
-import { toEntry, traceIdOf } from "./Emission.ts"
+import { currentTraceId, toEntry } from "./Emission.ts"
 import { insertEntries, insertEntry } from "./insertEntries.ts"
 import { OutboxConfig } from "./OutboxConfig.ts"
 import { publishDirectly } from "./publishDirectly.ts"
+import { requireOwnTransaction } from "./requireOwnTransaction.ts"
 import { Transaction } from "./TransactionalPublisher.ts"
 import { Wakeup } from "./Wakeup.ts"
 
@@ -65,8 +64,7 @@ export class Outbox extends Context.Service<Outbox, {
 
       const emitAll = Effect.fnUntraced(function*(emissions: ReadonlyArray<Emission>) {
         yield* requireOwnTransaction(db)
-        const span = yield* Effect.serviceOption(ParentSpan)
-        const traceId = traceIdOf(Option.getOrUndefined(span)?.traceId)
+        const traceId = yield* currentTraceId
         const entries: Array<NewEntry> = []
         for (const emission of emissions) entries.push(yield* Effect.fromResult(toEntry(emission, traceId, config)))
         yield* write(entries)
@@ -80,14 +78,3 @@ export class Outbox extends Context.Service<Outbox, {
     })
   )
 }
-
-/** A `Transaction` that was carried out of its transaction, by a forked fiber or a stored context, would write on its own: that is a defect. */
-const requireOwnTransaction = Effect.fnUntraced(function*({ sql }: Database.Database) {
-  const granted = yield* Transaction
-  const open = yield* Effect.serviceOption(sql.transactionService)
-  if (!granted.isOpen() || Option.isNone(open) || open.value[0] !== granted.connection) {
-    return yield* Effect.die(
-      new Error("emit: the transaction that this effect was given has ended, or is not the one that is open")
-    )
-  }
-})

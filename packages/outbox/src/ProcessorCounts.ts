@@ -10,22 +10,25 @@ export interface ProcessorCounts {
   readonly dead: number
   /** Given back without a charge: the destination was down, or the processor stopped. */
   readonly handedBack: number
+  /** Newer than this build: waiting, uncharged, for a worker of a newer one. */
+  readonly parked: number
   /** Settled by somebody else in the meantime: the lease had run out. */
   readonly fenced: number
 }
 
-export const none: ProcessorCounts = { delivered: 0, retried: 0, dead: 0, handedBack: 0, fenced: 0 }
+export const none: ProcessorCounts = { delivered: 0, retried: 0, dead: 0, handedBack: 0, parked: 0, fenced: 0 }
 
 export const add = (a: ProcessorCounts, b: ProcessorCounts): ProcessorCounts => ({
   delivered: a.delivered + b.delivered,
   retried: a.retried + b.retried,
   dead: a.dead + b.dead,
   handedBack: a.handedBack + b.handedBack,
+  parked: a.parked + b.parked,
   fenced: a.fenced + b.fenced
 })
 
 export const total = (counts: ProcessorCounts): number =>
-  counts.delivered + counts.retried + counts.dead + counts.handedBack + counts.fenced
+  counts.delivered + counts.retried + counts.dead + counts.handedBack + counts.parked + counts.fenced
 
 const attempts = Metric.counter("zakops_outbox_attempts_total", {
   description: "Attempts to deliver an outbox entry, by outcome",

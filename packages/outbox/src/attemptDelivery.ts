@@ -58,15 +58,26 @@ export const attemptDelivery = (publisher: External, policy: RetrySchedule, time
     }
     const error = Cause.findErrorOption(exit.cause)
     if (Option.isNone(error)) return yield* fail(entry, `the publisher died: ${Cause.pretty(exit.cause)}`, nothing)
+    const { claimId } = entry
     const words = inWords(error.value)
-    return error.value._tag === "TransportDown"
-      ? settle(entry, Command.HandBack({ claimId: entry.claimId }), { _tag: "Down", reason: words })
-      : yield* fail(entry, words, answer, error.value._tag === "Permanent")
+    switch (error.value._tag) {
+      case "TransportDown":
+        return settle(entry, Command.HandBack({ claimId }), { _tag: "Down", reason: words })
+      case "NewerThanThisBuild":
+        return settle(entry, Command.Park({ claimId, error: words, wait: parkedFor }), answer)
+      default:
+        return yield* fail(entry, words, answer, error.value._tag === "Permanent")
+    }
   })
 }
 
-const inWords = ({ cause, reason }: PublishError): string =>
-  cause === undefined ? reason : `${reason}: ${cause instanceof Error ? cause.message : String(cause)}`
+// A rolling deployment brings the newer build within minutes; until then, one look a minute costs nothing.
+const parkedFor = Duration.minutes(1)
+
+const inWords = (error: PublishError): string =>
+  error._tag === "NewerThanThisBuild" || error.cause === undefined
+    ? error.message
+    : `${error.message}: ${error.cause instanceof Error ? error.cause.message : String(error.cause)}`
 
 // Nobody else can settle what is held here, so the lifecycle cannot refuse.
 const settle = (entry: ClaimedEntry, command: Command, heard: Heard): Attempt => ({

@@ -21,14 +21,22 @@ export const insertEntries = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>) {
     const time = yield* now
     for (const part of inParts(entries)) {
-      yield* sql`
-        INSERT INTO ${table.outbox} (id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
-          trace_id, headers, max_attempts, next_attempt_at, created_at)
-        SELECT id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
-          trace_id, headers, max_attempts, ${time}, ${time}
-        FROM ${asRelation(sql, part)}`
+      yield* sql`${insertFrom(sql, table, asRelation(sql, part), time)}`
     }
   })
+
+/** The statement that writes the rows of `entries`, a relation with the columns of `asRelation`, as entries that are due at `time`. */
+export const insertFrom = (
+  sql: SqlClient,
+  table: Database["table"],
+  entries: Fragment,
+  time: Fragment
+): Fragment =>
+  sql`INSERT INTO ${table.outbox} (id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
+      trace_id, headers, max_attempts, next_attempt_at, created_at)
+    SELECT id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
+      trace_id, headers, max_attempts, ${time}, ${time}
+    FROM ${entries} ORDER BY seq`
 
 /**
  * The entries as a relation with the columns of the outbox, to stand after FROM; seq numbers them in the order given. One JSON parameter: sql-pg cannot bind an array of only

@@ -28,6 +28,7 @@ export const settleAttempts = (db: Database) => {
       retried: ended("RetryScheduled"),
       dead: ended("Died"),
       handedBack: ended("HandedBack"),
+      parked: ended("Parked"),
       fenced: attempts.length - settled.size
     }
     yield* ProcessorCounts.record(counts)
@@ -35,6 +36,10 @@ export const settleAttempts = (db: Database) => {
       undelivered.filter(({ entry, fact }) => fact._tag === "Died" && settled.has(entry.id)),
       logDead
     )
+    const [newer] = undelivered.flatMap(({ fact }) => fact._tag === "Parked" ? [fact.error] : [])
+    if (newer !== undefined) {
+      yield* Effect.logWarning(`${counts.parked} entries wait for a newer build, the first of them: ${newer}`)
+    }
     if (counts.fenced > 0) {
       yield* Effect.logWarning(`${counts.fenced} entries were settled by others: their leases had run out here`)
     }

@@ -16,7 +16,7 @@ type Held = Pick<ClaimedEntry, "id" | "claimId">
 /** What becomes of a held entry that was not delivered. */
 export interface Undelivered {
   readonly entry: Held
-  readonly fact: Extract<Fact, { readonly _tag: "RetryScheduled" | "Died" | "HandedBack" }>
+  readonly fact: Extract<Fact, { readonly _tag: "RetryScheduled" | "Died" | "HandedBack" | "Parked" }>
 }
 
 export const settleDelivered = ({ now, sql, table }: Database) =>
@@ -61,6 +61,8 @@ const toColumns = (fact: Undelivered["fact"]) => {
       return { status: "pending", uncharged: 0, wait: waitMillis(fact.wait), error: errorText(fact.error) }
     case "Died":
       return { status: "dead", uncharged: 0, wait: null, error: errorText(fact.error) }
+    case "Parked":
+      return { status: "pending", uncharged: 1, wait: waitMillis(fact.wait), error: errorText(fact.error) }
     case "HandedBack":
       return { status: "pending", uncharged: 1, wait: null, error: null }
   }

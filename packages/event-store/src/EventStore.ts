@@ -1,0 +1,348 @@
+/**
+ * The event store: what was decided, in streams of versions, written to the log and the outbox in one statement of the caller's transaction.
+ *
+ * An append is taken whole or not at all, and only at the version that was expected. Each event has the same id in the log, in the outbox, and
+ * at every destination that the outbox delivers to.
+ */
+import type { Event, Happening, NewerThanThisBuild, UndecodableEvent } from "@zakops/events/EventDefinition"
+import { EventPublisher } from "@zakops/events/EventPublisher"
+import { InvalidEvent } from "@zakops/events/InvalidEvent"
+import * as Database from "@zakops/migrations/Database"
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
+import type { EmitOptions, NewEntry } from "@zakops/outbox/Emission"
+import { currentTraceId, toEntry, uuid } from "@zakops/outbox/Emission"
+import { notifier } from "@zakops/outbox/Notifications"
+import type { EmitError } from "@zakops/outbox/Outbox"
+import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
+import { publishDirectly } from "@zakops/outbox/publishDirectly"
+import { requireOwnTransaction } from "@zakops/outbox/requireOwnTransaction"
+import type { Transaction } from "@zakops/outbox/TransactionalPublisher"
+import { TransactionalPublisher } from "@zakops/outbox/TransactionalPublisher"
+import { Wakeup } from "@zakops/outbox/Wakeup"
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type { SqlError } from "effect/sql/SqlError"
+import { isSqlError } from "effect/sql/SqlError"
+import * as Stream from "effect/Stream"
+import { appendEvents } from "./appendEvents.ts"
+import type { Decider } from "./Decider.ts"
+import { fold } from "./Decider.ts"
+import { channelOf } from "./EventLog.ts"
+import type { InlineProjection } from "./InlineProjection.ts"
+import { InlineProjectionFailed } from "./InlineProjection.ts"
+import type { Direction } from "./readStream.ts"
+import { readStream } from "./readStream.ts"
+import type { RecordedEvent, UnreadableRow } from "./RecordedEvent.ts"
+import { requireThisCluster } from "./restoredLog.ts"
+import type { RestoredFromDump } from "./restoredLog.ts"
+import { findSnapshot, keepSnapshot } from "./snapshots.ts"
+import type { ExpectedVersion, StreamId } from "./StreamId.ts"
+import { toText, TransactionTooOld, WrongExpectedVersion } from "./StreamId.ts"
+
+/** As for `emit`, for all events of an append. */
+export interface AppendOptions extends Omit<EmitOptions, "id" | "correlationId"> {
+  /** A UUID; the aggregate's id when it is not given, which then has to be one. */
+  readonly correlationId?: string | undefined
+}
+
+export interface Appended {
+  /** The stream's version after the append. */
+  readonly version: number
+  /** The events' ids, in their order. */
+  readonly ids: ReadonlyArray<string>
+}
+
+/**
+ * After `WrongExpectedVersion`, `TransactionTooOld`, `InvalidEvent` and `InlineProjectionFailed` the transaction is as it was before the append;
+ * after `SqlError` it has ended.
+ */
+export type AppendError = EmitError | WrongExpectedVersion | TransactionTooOld | InlineProjectionFailed
+
+/** An aggregate as its events have made it. */
+export interface Loaded<State> {
+  readonly state: State
+  /** 0 where nothing has happened yet. */
+  readonly version: number
+}
+
+export type LoadError = SqlError | UnreadableRow | NewerThanThisBuild | UndecodableEvent
+
+export interface Executed<State, Event> extends Loaded<State>, Appended {
+  /** What the command made happen. */
+  readonly events: ReadonlyArray<Event>
+}
+
+export interface ExecuteOptions extends AppendOptions {
+  /** How often the command is decided anew when somebody else has appended in between: 10 times unless given. */
+  readonly retries?: number | undefined
+}
+
+/**
+ * The `Transaction` that `append` requires is the point of it.
+ *
+ * @effect-expect-leaking Transaction
+ */
+export class EventStore extends Context.Service<EventStore, {
+  /** Appends the events in the open transaction. They are delivered after the commit, never after a roll-back. */
+  readonly append: (
+    stream: StreamId,
+    expected: ExpectedVersion,
+    events: ReadonlyArray<Event>,
+    options?: AppendOptions
+  ) => Effect.Effect<Appended, AppendError, Transaction>
+  /**
+   * The stream's events, read as they are asked for, in pages of 500. `from` is the first version read: 1 unless given, or the last one when
+   * backward. Sees what the open transaction has appended.
+   */
+  readonly read: (
+    stream: StreamId,
+    options?: {
+      readonly direction?: Direction | undefined
+      readonly from?: number | undefined
+      readonly limit?: number | undefined
+    }
+  ) => Stream.Stream<RecordedEvent, SqlError | UnreadableRow>
+  /** Folds the aggregate's events, from its snapshot on if there is one. */
+  readonly load: <Command, State, Event extends Happening<string, unknown>, E, R>(
+    decider: Decider<Command, State, Event, E, R>,
+    aggregateId: string
+  ) => Effect.Effect<Loaded<State>, LoadError, R>
+  /**
+   * Loads the aggregate, decides the command, and appends what it made happen, at the version that was loaded. When somebody else was faster, it
+   * decides anew, after a few milliseconds. Runs in a transaction of its own, or in the one that is open; `TransactionTooOld` then ends it, and
+   * belongs to `transact`. What the decider refuses with comes through unchanged, and nothing is written.
+   */
+  readonly execute: <Command, State, Event extends Happening<string, unknown>, E, R>(
+    decider: Decider<Command, State, Event, E, R>,
+    aggregateId: string,
+    command: Command,
+    options?: ExecuteOptions
+  ) => Effect.Effect<Executed<State, Event>, E | LoadError | AppendError, R>
+  /**
+   * As `TransactionalPublisher.transact`, and when an append in it finds its transaction too old, or Postgres rolls it back to resolve a deadlock or a serialisation failure, all of `self` runs
+   * again in a new transaction: at most 10 times, and only where this is the outermost one.
+   */
+  readonly transact: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | SqlError, Exclude<R, Transaction>>
+}>()("@zakops/event-store/EventStore") {
+  /** Needs what the outbox needs, and its `Wakeup`, `OutboxConfig` and `TransactionalPublisher`. Fails on a log that was restored from a dump. */
+  static readonly layer = Layer.suspend(() => layerWith({ inline: [] }))
+}
+
+const pageSize = 500
+
+/** Small, as one attempt takes about a millisecond; random, so that those who met do not meet again. */
+const shortly = Schedule.jittered(Schedule.min([Schedule.exponential("2 millis"), Schedule.spaced("100 millis")]))
+
+/** As `EventStore.layer`, with projections that are written in the transaction of each append. */
+export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<InlineProjection<R>> }) =>
+  Layer.effect(
+    EventStore,
+    Effect.gen(function*() {
+      const db = yield* Database.make
+      const { sql } = db
+      const config = yield* OutboxConfig
+      const publisher = yield* EventPublisher
+      const wakeup = yield* Wakeup
+      const { transact: transactOnce } = yield* TransactionalPublisher
+      const inlineServices = yield* Effect.map(Effect.context<R>(), Context.omit(sql.transactionService))
+      yield* requireThisCluster(db)
+
+      const appendToStream = appendEvents(db, config.enabled)
+      const readPage = readStream(db)
+      const find = findSnapshot(db)
+      const keep = keepSnapshot(db)
+      const wakeReaders = yield* notifier(channelOf(db.schema))
+      const wake = config.enabled ? Effect.andThen(wakeup.announce, wakeReaders) : wakeReaders
+      const publish = publishDirectly(db, publisher)
+
+      const toEntries = Effect.fnUntraced(function*(
+        stream: StreamId,
+        events: ReadonlyArray<Event>,
+        options: AppendOptions | undefined
+      ) {
+        const traceId = yield* currentTraceId
+        const correlationId = options?.correlationId ?? stream.aggregateId
+        if (options?.correlationId === undefined && !uuid.test(correlationId)) {
+          return yield* new InvalidEvent({
+            eventType: events[0]?.type ?? "",
+            field: "correlationId",
+            problem: `is not given, and the aggregate's id ${
+              JSON.stringify(stream.aggregateId)
+            } is no UUID to stand for it`
+          })
+        }
+        const entries: Array<NewEntry> = []
+        for (const event of events) {
+          for (const field of ["aggregateType", "aggregateId"] as const) {
+            if (event[field] !== null && event[field] !== stream[field]) {
+              return yield* new InvalidEvent({
+                eventType: event.type,
+                field,
+                problem: `is ${JSON.stringify(event[field])}, and the stream is ${toText(stream)}`
+              })
+            }
+          }
+          const emission = { ...options, correlationId, event: { ...event, ...stream } }
+          entries.push(yield* Effect.fromResult(toEntry(emission, traceId, config)))
+        }
+        return entries
+      })
+
+      const runInline = Effect.fnUntraced(function*(stream: StreamId, version: number, count: number) {
+        const events = yield* Effect.orDie(readPage(stream, "forward", version - count + 1, count))
+        if (!Arr.isReadonlyArrayNonEmpty(events)) return
+        for (const { handle, name } of options.inline) {
+          yield* handle(events).pipe(
+            Effect.updateContext((context: Context.Context<never>) =>
+              Context.merge(inlineServices, context) as Context.Context<R>
+            ),
+            Effect.catchCause((cause) =>
+              Cause.hasInterrupts(cause)
+                ? Effect.failCause(cause as Cause.Cause<never>)
+                : new InlineProjectionFailed({ projection: name, stream: toText(stream), cause: Cause.squash(cause) })
+            )
+          )
+        }
+      })
+
+      /** In the open transaction; without one, the statement is its own. */
+      const write = Effect.fnUntraced(
+        function*(stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) {
+          const version = yield* appendToStream(stream, expected, entries)
+          if (!config.enabled) yield* publish(entries)
+          if (options.inline.length > 0) yield* runInline(stream, version, entries.length)
+          yield* sql.afterCommit(wake)
+          return { version, ids: entries.map((entry) => entry.id) }
+        }
+      )
+      // What fails after the statement has to take it back without ending the caller's transaction: that takes a savepoint.
+      const oneStatement = config.enabled && options.inline.length === 0
+      const append = (stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) =>
+        oneStatement ? write(stream, expected, entries) : sql.withTransaction(write(stream, expected, entries))
+
+      const inTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
+
+      const transact = <A, E, R>(
+        self: Effect.Effect<A, E, R>
+      ): Effect.Effect<A, E | SqlError, Exclude<R, Transaction>> =>
+        Effect.flatMap(inTransaction, (inner) =>
+          inner
+            ? transactOnce(self)
+            : Effect.retry(transactOnce(self), { schedule: shortly, times: 10, while: isPassing }))
+
+      const readPages = (stream: StreamId, direction: Direction, from: number, limit: number) =>
+        Stream.paginate(
+          { from, left: limit },
+          Effect.fnUntraced(function*(at) {
+            const size = Math.min(pageSize, at.left)
+            const page = yield* readPage(stream, direction, at.from, size)
+            const last = page.at(-1)?.streamVersion
+            const next = last === undefined || last === null || page.length < size || at.left === size
+              ? Option.none()
+              : Option.some({ from: direction === "forward" ? last + 1 : last - 1, left: at.left - size })
+            return [page, next] as const
+          })
+        )
+
+      const loadWithSnapshot = Effect.fnUntraced(
+        function*<Command, State, Event extends Happening<string, unknown>, E, R>(
+          decider: Decider<Command, State, Event, E, R>,
+          stream: StreamId
+        ) {
+          const kept = decider.snapshot === undefined ? Option.none() : yield* find(stream, decider.snapshot)
+          const snapshotVersion = Option.match(kept, { onNone: () => 0, onSome: (snapshot) => snapshot.version })
+          let state = Option.match(kept, { onNone: () => decider.initial, onSome: (snapshot) => snapshot.state })
+          let version = snapshotVersion
+          let size = pageSize
+          while (size === pageSize) {
+            const page = yield* readPage(stream, "forward", version + 1, pageSize)
+            for (const { envelope } of page) state = decider.evolve(state, yield* decider.read(envelope))
+            version += page.length
+            size = page.length
+          }
+          return { state, version, snapshotVersion }
+        }
+      )
+
+      const executeOnce = Effect.fnUntraced(function*<Command, State, Event extends Happening<string, unknown>, E, R>(
+        decider: Decider<Command, State, Event, E, R>,
+        stream: StreamId,
+        command: Command,
+        options: AppendOptions | undefined
+      ) {
+        const loaded = yield* loadWithSnapshot(decider, stream)
+        const events = yield* Effect.fromResult(decider.decide(command, loaded.state))
+        if (events.length === 0) return { ...loaded, events, ids: [] }
+        const made = yield* Effect.forEach(events, (event) => {
+          const definition = decider.definitions.get(event.type)
+          return definition === undefined
+            ? Effect.die(
+              new Error(`the decider of ${decider.aggregateType} has decided ${event.type}, which it does not define`)
+            )
+            : definition.make(event.data, { aggregateId: stream.aggregateId }) as Effect.Effect<
+              Effect.Success<ReturnType<typeof definition.make>>,
+              InvalidEvent,
+              R
+            >
+        })
+        const entries = yield* toEntries(stream, made, options)
+        const state = fold(decider, events, loaded.state)
+        const { snapshot } = decider
+        if (snapshot === undefined || loaded.version + events.length - loaded.snapshotVersion < snapshot.every) {
+          return { ...(yield* append(stream, loaded.version, entries)), state, events }
+        }
+        return yield* sql.withTransaction(Effect.gen(function*() {
+          const appended = yield* append(stream, loaded.version, entries)
+          const personal = [...decider.definitions.values()].some((definition) => definition.personal)
+          yield* keep(stream, snapshot, { state, version: appended.version }, personal)
+          return { ...appended, state, events }
+        }))
+      })
+
+      return EventStore.of({
+        append: Effect.fnUntraced(function*(stream, expected, events, options) {
+          yield* requireOwnTransaction(db)
+          const entries = yield* toEntries(stream, events, options)
+          return yield* append(stream, expected, entries)
+        }),
+        read: (stream, { direction = "forward", from, limit } = {}) =>
+          readPages(
+            stream,
+            direction,
+            from ?? (direction === "forward" ? 1 : Number.MAX_SAFE_INTEGER),
+            limit ?? Number.MAX_SAFE_INTEGER
+          ),
+        load: (decider, aggregateId) =>
+          Effect.map(
+            loadWithSnapshot(decider, { aggregateType: decider.aggregateType, aggregateId }),
+            ({ state, version }) => ({ state, version })
+          ),
+        execute: (decider, aggregateId, command, options) =>
+          Effect.flatMap(inTransaction, (inner) =>
+            executeOnce(decider, { aggregateType: decider.aggregateType, aggregateId }, command, options).pipe(
+              Effect.map(({ events, ids, state, version }) => ({ events, ids, state, version })),
+              Effect.retry({
+                schedule: shortly,
+                times: options?.retries ?? 10,
+                while: (error) =>
+                  isConflict(error) || (!inner && isPassing(error))
+              })
+            )),
+        transact
+      })
+    })
+  )
+
+const isConflict = (error: unknown) => error instanceof WrongExpectedVersion
+
+/** What a new transaction gets over: serialization failures and deadlocks among them (class 40). */
+const isPassing = (error: unknown) =>
+  error instanceof TransactionTooOld || (isSqlError(error) && (SqlErrors.sqlState(error)?.startsWith("40") ?? false))
+
+/** What building the layer can fail with. */
+export type StartError = RestoredFromDump | SqlError

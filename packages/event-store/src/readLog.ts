@@ -1,0 +1,118 @@
+/** Reads the log across streams, in an order that no later commit can change. */
+import type { Database } from "@zakops/migrations/Database"
+import * as Effect from "effect/Effect"
+import type { Fragment } from "effect/sql/Statement"
+import type { Cursor } from "./Cursor.ts"
+import type { LogRow, RecordedEvent } from "./RecordedEvent.ts"
+import { columns, fromRow } from "./RecordedEvent.ts"
+
+/** Which events of the log; what is not given lets all pass. */
+export interface LogFilter {
+  readonly types?: ReadonlyArray<string> | undefined
+  readonly aggregateType?: string | undefined
+  readonly aggregateId?: string | undefined
+  readonly correlationId?: string | undefined
+}
+
+export interface Page {
+  readonly events: ReadonlyArray<RecordedEvent>
+  /** Those of `events` that wait behind a parked event of their aggregate, by id. Empty where no subscription was named. */
+  readonly behind: ReadonlySet<string>
+  /** Up to here the log has been read; undefined where there was nothing after the cursor. */
+  readonly end: Cursor | undefined
+  /** Whether the page was cut short by its limits, so that there may be more at once. */
+  readonly full: boolean
+}
+
+/** How many events are looked through for one page of a filter, as a multiple of the page. */
+const breadth = 10
+
+/**
+ * At most `limit` events after `cursor` that pass the filter. Only below the oldest transaction that still runs: whatever commits later has a higher transaction
+ * id. Walks the index agent_events_order; the comparison is row-wise, so that it is entered at the right place.
+ *
+ * @param subscription whose parked events hold back those of the same aggregate
+ */
+export const readLog = (db: Database, filter: LogFilter = {}, subscription?: string) => {
+  const { now, sql, table } = db
+  const condition = toCondition(db, filter)
+  const behind = subscription === undefined ? sql.literal("false") : isBehind(db, subscription)
+  return Effect.fnUntraced(function*(cursor: Cursor, limit: number) {
+    const time = yield* now
+    const breadthLimit = condition === undefined ? limit : limit * breadth
+    const page = sql`
+      SELECT * FROM ${table.agentEvents} AS log
+      WHERE (log.xid, log.position) > (${cursor.xid}::xid8, ${cursor.position}) AND log.xid < pg_snapshot_xmin(pg_current_snapshot())
+      ORDER BY log.xid, log.position LIMIT ${breadthLimit}::int`
+    const rows = condition === undefined
+      ? yield* sql<PageRow>`
+        SELECT ${columns(sql, time)}, ${behind} AS behind, NULL AS end_xid, NULL AS end_position, NULL AS looked
+        FROM (${page}) AS log ORDER BY log.xid, log.position`
+      : yield* sql<PageRow>`
+        WITH page AS MATERIALIZED (${page})
+        SELECT matching.*, last.xid::text AS end_xid, last.position AS end_position, (SELECT count(*)::int FROM page) AS looked
+        FROM (SELECT xid, position FROM page ORDER BY page.xid DESC, page.position DESC LIMIT 1) AS last
+        LEFT JOIN (
+          SELECT ${columns(sql, time)}, ${behind} AS behind, log.xid AS sort_xid FROM page AS log WHERE ${condition}
+          ORDER BY log.xid, log.position LIMIT ${limit}::int
+        ) AS matching ON true
+        ORDER BY matching.sort_xid, matching.position`
+    return yield* toPage(rows, limit, breadthLimit)
+  })
+}
+
+interface PageRow extends LogRow {
+  readonly id: string | null
+  readonly behind: boolean
+  readonly end_xid: string | null
+  readonly end_position: bigint | null
+  readonly looked: number | null
+}
+
+const toPage = Effect.fnUntraced(function*(rows: ReadonlyArray<PageRow>, limit: number, breadthLimit: number) {
+  const matching = rows.filter((row) => row.id !== null)
+  const events: Array<RecordedEvent> = []
+  for (const row of matching) events.push(yield* Effect.fromResult(fromRow(row)))
+  const [first] = rows
+  // A page full of matches ends with the last of them; else it ends where the looking did.
+  const lookedTo =
+    first === undefined || first.end_xid === null || first.end_position === null || events.length === limit
+      ? events.at(-1)?.cursor
+      : { xid: first.end_xid, position: first.end_position }
+  const page: Page = {
+    events,
+    behind: new Set(matching.filter((row) => row.behind).map((row) => String(row.id))),
+    end: lookedTo,
+    full: events.length === limit || (first?.looked ?? 0) === breadthLimit
+  }
+  return page
+})
+
+const toCondition = ({ sql }: Database, filter: LogFilter): Fragment | undefined => {
+  const conditions = [
+    filter.types === undefined ? [] : [sql`log.event_type = ANY (${[...filter.types]}::text[])`],
+    filter.aggregateType === undefined ? [] : [sql`log.aggregate_type = ${filter.aggregateType}`],
+    filter.aggregateId === undefined ? [] : [sql`log.aggregate_id = ${filter.aggregateId}`],
+    filter.correlationId === undefined ? [] : [sql`log.correlation_id = ${filter.correlationId}::uuid`]
+  ].flat()
+  return conditions.length === 0 ? undefined : sql.and(conditions)
+}
+
+/** True for an event that is parked itself, or has one of its aggregate parked before it. */
+const isBehind = ({ sql, table }: Database, subscription: string): Fragment =>
+  sql`EXISTS (SELECT 1 FROM ${table.parkedEvents} AS parked WHERE parked.subscription = ${subscription}
+    AND (parked.event_id = log.id OR (parked.aggregate_type = log.aggregate_type AND parked.aggregate_id = log.aggregate_id)))`
+
+/** Whether committed events after the cursor wait for an older transaction to end. Nobody tells when it does, if it wrote no events itself. */
+export const isHeldBack = ({ sql, table }: Database) => (cursor: Cursor) =>
+  Effect.map(
+    sql`SELECT 1 FROM ${table.agentEvents} AS log WHERE (log.xid, log.position) > (${cursor.xid}::xid8, ${cursor.position}) LIMIT 1`,
+    (rows) => rows.length > 0
+  )
+
+/** Before everything that a reader could not see yet: nothing that commits from now on stands before it. */
+export const currentEnd = ({ sql }: Database) =>
+  Effect.map(
+    sql<{ xid: string }>`SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xid`,
+    ([row]): Cursor => ({ xid: row?.xid ?? "0", position: 0n })
+  )

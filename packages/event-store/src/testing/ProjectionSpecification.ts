@@ -1,0 +1,83 @@
+/**
+ * Specifies a projection in given / when / then against a real database, in any test runner. All of it runs in one transaction that is rolled
+ * back at the end, so that specifications leave nothing behind.
+ *
+ * @example
+ * yield* ProjectionSpecification.of(pipeline)
+ *   .given(yield* DealCreated.make(deal))
+ *   .when(yield* DealWon.make({ dealId: deal.dealId }))
+ *   .then(sql`SELECT stage, deals FROM pipeline`, [{ stage: "won", deals: 1 }])
+ */
+import type { Event } from "@zakops/events/EventDefinition"
+import * as Arr from "effect/Array"
+import * as Effect from "effect/Effect"
+import { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import assert from "node:assert/strict"
+import { randomUUID } from "node:crypto"
+import type { Projection } from "../Projection.ts"
+import type { RecordedEvent } from "../RecordedEvent.ts"
+
+/** Ends the transaction with a roll-back, and carries the answer out of it. */
+class RolledBack<A> {
+  readonly answer: A
+  constructor(answer: A) {
+    this.answer = answer
+  }
+}
+
+const inRolledBackTransaction = <A, E, R>(
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SqlError, R | SqlClient> =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient
+    const answer = sql.withTransaction(Effect.flatMap(self, (value) => Effect.fail(new RolledBack(value))))
+    return yield* Effect.catch(answer, (error) =>
+      error instanceof RolledBack ? Effect.succeed(error.answer as A) : Effect.fail(error as E | SqlError))
+  })
+
+const recorded = (event: Event, index: number): RecordedEvent => ({
+  envelope: {
+    id: randomUUID(),
+    correlationId: randomUUID(),
+    aggregateType: event.aggregateType,
+    aggregateId: event.aggregateId,
+    eventType: event.type,
+    schemaVersion: event.schemaVersion,
+    data: JSON.parse(event.json),
+    traceId: null,
+    headers: {},
+    createdAt: new Date(0)
+  },
+  streamVersion: null,
+  cursor: { xid: "1", position: BigInt(index + 1) }
+})
+
+/** The events that the projection's filter lets pass, as `run` would hand them to it. */
+const seenBy = ({ filter }: Projection<unknown, unknown>, events: ReadonlyArray<Event>) =>
+  events.filter((event) =>
+    (filter.types?.includes(event.type) ?? true) &&
+    (filter.aggregateType === undefined || filter.aggregateType === event.aggregateType) &&
+    (filter.aggregateId === undefined || filter.aggregateId === event.aggregateId)
+  ).map(recorded)
+
+export const of = <E, R>(projection: Projection<E, R>) => ({
+  /** Events that are handled one by one. */
+  given: (...history: ReadonlyArray<Event>) => ({
+    /** Events that are handled in one batch. */
+    when: (...batch: ReadonlyArray<Event>) => ({
+      /** Whatever the read model answers to `query` then. */
+      then: <A, E2, R2>(query: Effect.Effect<A, E2, R2>, expected: NoInfer<A>) =>
+        Effect.map(
+          inRolledBackTransaction(Effect.gen(function*() {
+            for (const event of seenBy(projection, history)) yield* projection.handle([event])
+            const together = seenBy(projection, batch)
+            if (Arr.isReadonlyArrayNonEmpty(together)) yield* projection.handle(together)
+            return yield* query
+          })),
+          // Rows are of a class of their own.
+          (answer) => assert.deepEqual(structuredClone(answer), expected)
+        )
+    })
+  })
+})
