@@ -3,39 +3,10 @@ import { assert, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { SqlClient } from "effect/sql/SqlClient"
-import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
-import { join } from "node:path"
+import { run, start } from "../support/zakops.ts"
 import { entries, eventually, loggedIds } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
-
-const main = join(import.meta.dirname, "../../packages/cli/src/main.ts")
-
-/** Starts `zakops`, with nothing of our own settings; ends it with the scope at the latest. */
-const start = Effect.fnUntraced(function*(command: string, env: Record<string, string>) {
-  const { PATH = "" } = process.env
-  const child = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      spawn(process.execPath, [main, command], { env: { PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] })
-    ),
-    (child) => Effect.sync(() => child.kill("SIGKILL"))
-  )
-  const output = { stdout: "", stderr: "" }
-  child.stdout.on("data", (chunk: Buffer) => output.stdout += chunk.toString())
-  child.stderr.on("data", (chunk: Buffer) => output.stderr += chunk.toString())
-  const ended = Effect.callback<number | null>((resume) => {
-    if (child.exitCode !== null) resume(Effect.succeed(child.exitCode))
-    else child.once("close", (code) => resume(Effect.succeed(code)))
-  })
-  return { child, output, ended }
-})
-
-const run = (command: string, env: Record<string, string>) =>
-  Effect.scoped(Effect.gen(function*() {
-    const { ended, output } = yield* start(command, env)
-    const code = yield* ended
-    return { code, ...output }
-  }))
 
 layer(TestDatabase.layerEmpty, { excludeTestServices: true })("zakops", (it) => {
   it.effect("tells a user's mistake in one line and ends with code 1", () =>

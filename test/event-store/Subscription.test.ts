@@ -1,7 +1,9 @@
 /** The event log as a source: the contract, and what only a log with commits that overtake each other has to stand. */
 import { assert, layer } from "@effect/vitest"
+import { retryParked } from "@zakops/event-store/parkedEvents"
 import * as Subscription from "@zakops/event-store/Subscription"
 import type { EventSource } from "@zakops/events/EventSource"
+import * as Database from "@zakops/migrations/Database"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -33,7 +35,11 @@ eventSourceContract(
           Effect.orDie(
             Effect.provideContext(Subscription.make(name, { batchSize: 7, pollInterval: "20 millis" }), context)
           ),
-        publish: (count) => Effect.orDie(insert(sql, count))
+        publish: (count) => Effect.orDie(insert(sql, count)),
+        release: (name) =>
+          Effect.orDie(Effect.asVoid(Effect.flatMap(Database.make, (db) => retryParked(db, name, "all")))).pipe(
+            Effect.provideContext(context)
+          )
       }
     })
   ).pipe(Layer.provide(TestDatabase.layer))

@@ -2,6 +2,7 @@
 import { assert, layer } from "@effect/vitest"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { EventSource } from "@zakops/events/EventSource"
+import { SetAside } from "@zakops/events/EventSource"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -15,6 +16,8 @@ export class SourceUnderTest extends Context.Service<SourceUnderTest, {
   readonly open: (name: string) => Effect.Effect<EventSource>
   /** Puts `count` events there, in order, and gives their ids. */
   readonly publish: (count: number) => Effect.Effect<ReadonlyArray<string>>
+  /** Has those that were set aside under this name handed out again, as an operator would. */
+  readonly release: (name: string) => Effect.Effect<void>
 }>()("@zakops/test/SourceUnderTest") {}
 
 export const eventSourceContract = <E>(name: string, implementation: Layer.Layer<SourceUnderTest, E>) =>
@@ -84,6 +87,32 @@ export const eventSourceContract = <E>(name: string, implementation: Layer.Layer
         assert.strictEqual(yield* Deferred.await(handling), later[0])
         yield* Fiber.interrupt(reading)
         assert.deepStrictEqual(yield* read(yield* open("interrupted"), 2), later)
+      }))
+
+    it.effect("sets an event aside, goes on without it, and hands it out again later", () =>
+      Effect.gen(function*() {
+        const { open, publish, release } = yield* SourceUnderTest
+        const [, second = "", ...others] = yield* publish(5)
+        const source = yield* open("set aside")
+        let willing = false
+        const seen: Array<string> = []
+        const reading = yield* Effect.forkChild(source.consume((batch) =>
+          Effect.gen(function*() {
+            for (const { id } of batch) {
+              if (id === second && !willing) {
+                return yield* new SetAside({ eventId: id, reason: "failed", error: "not now" })
+              }
+              seen.push(id)
+            }
+          })
+        ))
+        yield* eventually(Effect.sync(() => others.every((id) => seen.includes(id))))
+        assert.notInclude(seen, second)
+        willing = true
+        yield* release("set aside")
+        yield* eventually(Effect.sync(() => seen.includes(second)))
+        yield* Fiber.interrupt(reading)
+        assert.strictEqual(new Set(seen).size, seen.length)
       }))
 
     it.effect("is read by each name for itself", () =>

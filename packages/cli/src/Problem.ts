@@ -1,4 +1,6 @@
 /** A user's mistake or an absent database, told in one line on stderr, with exit code 1: no stack trace. */
+import type { ProjectionRefused } from "@zakops/event-store/ProjectionCatalog"
+import type { RestoredFromDump } from "@zakops/event-store/restoredLog"
 import type { InvalidSchemaName } from "@zakops/migrations/SchemaName"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import type { NotMigrated, UnsupportedPostgres } from "@zakops/migrations/Migrations"
@@ -18,13 +20,15 @@ export class Problem extends Data.TaggedError("Problem")<{ readonly line: string
   }
 }
 
-type Known =
+export type Known =
   | SqlError
   | MigrationError
   | InvalidSchemaName
   | InvalidSetting
   | NotMigrated
   | UnsupportedPostgres
+  | RestoredFromDump
+  | ProjectionRefused
   | Problem
 
 /** `where` is the database without its password, for errors that only its server can explain. */

@@ -4,18 +4,16 @@ import { schemaName } from "@zakops/migrations/SchemaName"
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import { databaseUrl, layerClient } from "./Database.ts"
-import { tellProblems } from "./Problem.ts"
+import { withDatabase } from "./withDatabase.ts"
 
-const run = Effect.gen(function*() {
-  const { shown, url } = yield* tellProblems("")(databaseUrl)
-  yield* Effect.gen(function*() {
+const run = withDatabase((shown) =>
+  Effect.gen(function*() {
     const schema = yield* schemaName
     const applied = yield* migrate
     for (const [id, name] of applied) yield* Console.log(`applied ${id} ${name}`)
     yield* Console.log(`the tables in schema ${schema} of ${shown} are up to date`)
-  }).pipe(Effect.provide(layerClient(url)), tellProblems(shown))
-})
+  })
+)
 
 export const command = Command.make("migrate", {}, () => run).pipe(
   Command.withDescription("Create the tables in DATABASE_URL, or bring them to the newest version")

@@ -12,15 +12,24 @@ import { notifier } from "@zakops/outbox/Notifications"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
+import type { RestoredFromDump } from "./restoredLog.ts"
+import { requireThisCluster } from "./restoredLog.ts"
 
 /** The channel on which readers of the log are woken. */
 export const channelOf = (schema: string): string => `${schema}_events`
 
-/** The log as the destination of the outbox. */
-export const layerPublisher: Layer.Layer<EventPublisher, InvalidSchemaName, PgClient | SqlClient> = Layer.effect(
+/** The log as the destination of the outbox. Fails on a log that was restored from a dump: what is delivered to it now would stand before the rest. */
+export const layerPublisher: Layer.Layer<
+  EventPublisher,
+  InvalidSchemaName | RestoredFromDump | SqlError,
+  PgClient | SqlClient
+> = Layer.effect(
   EventPublisher,
   Effect.gen(function*() {
-    const { schema, sql, table } = yield* Database.make
+    const db = yield* Database.make
+    const { schema, sql, table } = db
+    yield* requireThisCluster(db)
     const columns = sql.literal(
       "id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, trace_id, headers, created_at"
     )

@@ -53,10 +53,12 @@ export const readLog = (db: Database, filter: LogFilter = {}, subscription?: str
         SELECT matching.*, last.xid::text AS end_xid, last.position AS end_position, (SELECT count(*)::int FROM page) AS looked
         FROM (SELECT xid, position FROM page ORDER BY page.xid DESC, page.position DESC LIMIT 1) AS last
         LEFT JOIN (
-          SELECT ${columns(sql, time)}, ${behind} AS behind, log.xid AS sort_xid FROM page AS log WHERE ${condition}
+          SELECT ${
+        columns(sql, time)
+      }, ${behind} AS behind, row_number() OVER (ORDER BY log.xid, log.position) AS number FROM page AS log WHERE ${condition}
           ORDER BY log.xid, log.position LIMIT ${limit}::int
         ) AS matching ON true
-        ORDER BY matching.sort_xid, matching.position`
+        ORDER BY matching.number`
     return yield* toPage(rows, limit, breadthLimit)
   })
 }

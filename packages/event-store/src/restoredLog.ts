@@ -22,6 +22,11 @@ export class RestoredFromDump extends Schema.TaggedError<RestoredFromDump>()("Re
 
 /** Fails with `RestoredFromDump` where the log's newest transaction id lies in the future. Looks at one entry of the index agent_events_order. */
 export const requireThisCluster = Effect.fnUntraced(function*({ schema, sql, table }: Database.Database) {
+  // Where there are no tables, whoever needs them says so.
+  const [log] = yield* sql<
+    { present: boolean }
+  >`SELECT to_regclass(${`"${schema}".agent_events`}) IS NOT NULL AS present`
+  if (log?.present !== true) return
   const [row] = yield* sql<{ future: boolean }>`
     SELECT log.xid >= pg_snapshot_xmax(pg_current_snapshot()) AND log.xid <> coalesce(pg_current_xact_id_if_assigned(), '0') AS future
     FROM ${table.agentEvents} AS log ORDER BY log.xid DESC, log.position DESC LIMIT 1`

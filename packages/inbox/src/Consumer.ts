@@ -88,10 +88,12 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
           // A defect is tried again as well: it must not end the consumer unseen.
           Effect.sandbox,
           Effect.tapError((cause) =>
-            Cause.hasInterrupts(cause) ? Effect.void : Effect.logWarning(
-              `consumer ${consumerId} failed on event ${envelope.id} (${envelope.eventType})`,
-              cause
-            )
+            Cause.hasInterrupts(cause) || Cause.squash(cause) instanceof NewerThanThisBuild ?
+              Effect.void :
+              Effect.logWarning(
+                `consumer ${consumerId} failed on event ${envelope.id} (${envelope.eventType})`,
+                cause
+              )
           ),
           Effect.retry({
             schedule: retry,

@@ -1,0 +1,117 @@
+/** `zakops projections` and `zakops repair-log`, as an operator runs them beside the process that runs the projection. */
+import { assert, layer } from "@effect/vitest"
+import * as EventLog from "@zakops/event-store/EventLog"
+import { EventStore } from "@zakops/event-store/EventStore"
+import { listParked } from "@zakops/event-store/parkedEvents"
+import { run as runProjection } from "@zakops/event-store/runProjection"
+import * as Database from "@zakops/migrations/Database"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { SqlClient } from "effect/sql/SqlClient"
+import { randomUUID } from "node:crypto"
+import { Counter } from "../support/counter.ts"
+import { eventually, services } from "../support/outbox.ts"
+import * as TestDatabase from "../support/TestDatabase.ts"
+import { foldOfLog, makeTotalsTable, rowsOf, totals, totalsIn } from "../support/totals.ts"
+import { run } from "../support/zakops.ts"
+
+const Live = EventStore.layer.pipe(
+  Layer.provideMerge(services()),
+  Layer.provideMerge(EventLog.layerPublisher),
+  Layer.provideMerge(Layer.effectDiscard(makeTotalsTable("totals"))),
+  Layer.provideMerge(TestDatabase.layer)
+)
+
+const quick = { pollInterval: "20 millis" } as const
+
+const zakops = (command: string) =>
+  Effect.flatMap(TestDatabase.DatabaseUrl, (DATABASE_URL) => run(command, { DATABASE_URL }))
+
+layer(Live, { excludeTestServices: true })("zakops projections", (it) => {
+  it.effect("lists, shows, rebuilds and waits for it", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const { execute } = yield* EventStore
+      assert.match((yield* zakops("projections list")).stdout, /^name +version +status/)
+      yield* execute(Counter, randomUUID(), { add: 1, times: 20 })
+      yield* Effect.forkScoped(runProjection(totals, quick))
+      yield* eventually(Effect.map(zakops("projections list --json"), ({ stdout }) => {
+        const [state] = JSON.parse(stdout) as ReadonlyArray<
+          { readonly status: string; readonly position: number; readonly newest: number }
+        >
+        return state?.status === "live" && state.position === state.newest
+      }))
+      const { stdout } = yield* zakops("projections list")
+      assert.match(stdout, /\ntotals +1 +live +100% +20 of 20 +0 +\S+:\d+\n$/)
+
+      yield* sql`UPDATE totals SET total = -1`
+      const rebuilt = yield* zakops("projections rebuild totals --wait")
+      assert.strictEqual(rebuilt.code, 0, rebuilt.stderr)
+      assert.match(rebuilt.stdout, /live, 100% of the log read\n$/)
+      assert.deepStrictEqual(yield* rowsOf("totals"), yield* foldOfLog)
+    })))
+
+  it.effect("shows parked events, and has them retried or discarded", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const db = yield* Database.make
+      const { execute } = yield* EventStore
+      const parking = {
+        ...totalsIn("totals", 2, { onFailure: "park" }),
+        name: "parking",
+        handle: () => Effect.fail(new Error("this one\nis refused"))
+      }
+      yield* Effect.forkScoped(runProjection(parking, { ...quick, from: "now" }))
+      yield* eventually(Effect.map(zakops("projections list --json"), ({ stdout }) => stdout.includes("parking")))
+      yield* execute(Counter, randomUUID(), { add: 1 })
+      const parked = listParked(db, "projection parking v2")
+      yield* eventually(Effect.map(parked, (rows) => rows.length === 1))
+      const [event] = yield* parked
+      const shown = yield* zakops("projections status parking")
+      assert.include(shown.stdout, event?.eventId ?? "no id")
+      assert.include(shown.stdout, "this one is refused")
+      assert.match((yield* zakops("projections retry parking --all")).stdout, /^1 parked events will be tried again/)
+      yield* eventually(Effect.map(parked, ([again]) => again?.attempts === 2))
+      assert.match(
+        (yield* zakops(`projections discard parking --id ${event?.eventId}`)).stdout,
+        /^1 parked events are discarded/
+      )
+      assert.lengthOf(yield* parked, 0)
+    })))
+
+  it.effect("tells mistakes in one line", () =>
+    Effect.gen(function*() {
+      for (
+        const [command, line] of [
+          ["projections rebuild nothing", /^zakops: projection nothing: there is none of that name/],
+          ["projections status nothing", /^zakops: there is no projection nothing/],
+          ["projections switch totals --version 9", /^zakops: projection totals: there is no version 9: there are 1/],
+          ["projections retry totals", /^zakops: say which parked events/],
+          ["projections discard totals --id 7", /^zakops: --id is "7", which is no UUID/]
+        ] as const
+      ) {
+        const { code, stderr } = yield* zakops(command)
+        assert.strictEqual(code, 1, command)
+        assert.match(stderr, line)
+        assert.lengthOf(stderr.trim().split("\n"), 1)
+      }
+    }))
+})
+
+layer(Live, { excludeTestServices: true })("zakops repair-log", (it) => {
+  it.effect("repairs a restored log, which the worker refuses before", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const { execute } = yield* EventStore
+      yield* execute(Counter, randomUUID(), { add: 1, times: 3 })
+      assert.match((yield* zakops("repair-log")).stdout, /nothing to repair\n$/)
+      yield* sql`ALTER TABLE zakops.agent_events DISABLE TRIGGER agent_events_append_only`
+      yield* sql`UPDATE zakops.agent_events SET xid = '9000000000'`
+      yield* sql`ALTER TABLE zakops.agent_events ENABLE TRIGGER agent_events_append_only`
+      const refused = yield* zakops("worker")
+      assert.strictEqual(refused.code, 1)
+      assert.match(refused.stderr, /^zakops: the event log in schema zakops .* run "zakops repair-log"\n$/)
+      const repaired = yield* zakops("repair-log")
+      assert.match(repaired.stdout, /^3 events of the log in .* have their place again/)
+      assert.strictEqual(repaired.code, 0)
+    }))
+})
