@@ -76,5 +76,6 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
     key BYTEA,
     created_at TIMESTAMPTZ NOT NULL,
     forgotten_at TIMESTAMPTZ
-  )`
+  )`,
+  `CREATE INDEX IF NOT EXISTS subject_keys_forgotten ON ${t.subjectKeys} (forgotten_at) WHERE forgotten_at IS NOT NULL`
 ]

@@ -1,9 +1,12 @@
 /** Delivery to an external publisher: claims, leases, the fence, and a destination that is down. On a virtual clock. */
 import { assert, layer } from "@effect/vitest"
-import { TransportDown } from "@zakops/events/EventPublisher"
+import * as EventDefinition from "@zakops/events/EventDefinition"
+import type { EventEnvelope } from "@zakops/events/EventEnvelope"
+import type { PublishError } from "@zakops/events/EventPublisher"
+import { Permanent, TransportDown } from "@zakops/events/EventPublisher"
 import * as Database from "@zakops/migrations/Database"
 import { DatabaseTime, fromClock } from "@zakops/migrations/DatabaseTime"
-import { OutboxProcessor } from "@zakops/outbox"
+import { Outbox, OutboxProcessor, TransactionalPublisher } from "@zakops/outbox"
 import { claimEntries } from "@zakops/outbox/claimEntries"
 import { leaseExpired } from "@zakops/outbox/EntryLifecycle"
 import * as Arr from "effect/Array"
@@ -12,9 +15,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 import { randomUUID } from "node:crypto"
+import { DealMade } from "../support/events.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
 import { emitDeals, emptyTables, entries, entry, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
@@ -167,5 +172,40 @@ layer(Live)("an external destination", (it) => {
       assert.isTrue((yield* entries).every(({ attempts, claim_id, status }) =>
         status === "pending" && attempts === 0 && claim_id === null
       ))
+    }))
+
+  it.effect("parks what is newer than this build, uncharged, until a worker of a newer one takes it up", () =>
+    Effect.gen(function*() {
+      const { drain, fake, runOnce } = yield* start
+      const decode = (definition: EventDefinition.AnyEventDefinition) => (envelope: EventEnvelope) =>
+        Effect.asVoid(
+          Effect.catchTag(definition.decode(envelope), "UndecodableEvent", ({ message }) => new Permanent({ reason: message }))
+        ) as Effect.Effect<void, PublishError>
+      const Newer = EventDefinition.make("deal.made", {
+        version: 2,
+        payload: Schema.Struct({ dealId: Schema.String, title: Schema.String }),
+        upcasters: { 1: (json) => json }
+      })
+      const { transact } = yield* TransactionalPublisher
+      const outbox = yield* Outbox
+      const correlationId = randomUUID()
+      const event = yield* Newer.make({ dealId: correlationId, title: "of tomorrow" })
+      const id = yield* transact(outbox.emit(event, { correlationId, maxAttempts: 1 }))
+      const [known = ""] = yield* emitDeals(1)
+
+      fake.respond = decode(DealMade)
+      assert.deepInclude(yield* drain, { delivered: 1, parked: 1, retried: 0, dead: 0 })
+      assert.deepInclude(yield* entry(known), { status: "delivered" })
+      const parked = yield* entry(id)
+      assert.deepInclude(parked, { status: "pending", attempts: 0, claim_id: null })
+      assert.include(parked.error_message, "this build knows versions up to 1")
+      assert.deepInclude(yield* runOnce, { parked: 0 })
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* runOnce, { parked: 1 }, "an old worker hands it on")
+
+      fake.respond = decode(Newer)
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude(yield* drain, { delivered: 1 })
+      assert.deepInclude(yield* entry(id), { status: "delivered", attempts: 1 })
     }))
 })

@@ -31,7 +31,8 @@ export const findSnapshot = ({ sql, table }: Database) =>
  * Writes the snapshot in the open transaction, unless there is a later one of the same kind. A state that is no JSON is not kept, with a
  * warning: it would end the transaction for something that nobody needs.
  *
- * @param personal whether it goes when somebody is forgotten
+ * @param personal whether it goes when somebody is forgotten. For a minute after anybody was, none such is kept: the state may have been loaded
+ *                 before.
  */
 export const keepSnapshot = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*<State>(
@@ -51,7 +52,10 @@ export const keepSnapshot = ({ now, sql, table }: Database) =>
     const time = yield* now
     yield* sql`
       INSERT INTO ${table.snapshots} AS snapshot (aggregate_type, aggregate_id, snapshot_version, stream_version, state, personal, taken_at)
-      VALUES (${aggregateType}, ${aggregateId}, ${policy.version}, ${snapshot.version}::float8::bigint, ${json.success}, ${personal}, ${time})
+      SELECT ${aggregateType}, ${aggregateId}, ${policy.version}::int, ${snapshot.version}::float8::bigint, ${json.success}::jsonb, ${personal}::boolean, ${time}
+      WHERE NOT (${personal}::boolean AND EXISTS (
+        SELECT 1 FROM ${table.subjectKeys} WHERE forgotten_at > ${time} - interval '1 minute'
+      ))
       ON CONFLICT (aggregate_type, aggregate_id) DO UPDATE SET snapshot_version = excluded.snapshot_version,
         stream_version = excluded.stream_version, state = excluded.state, personal = excluded.personal, taken_at = excluded.taken_at
       WHERE snapshot.snapshot_version <> excluded.snapshot_version OR snapshot.stream_version < excluded.stream_version`
