@@ -54,7 +54,9 @@ const Customer = Decider.make({
   initial: { names: [] as ReadonlyArray<string | Personal.Forgotten>, plan: "" },
   decide: (command: { readonly customerId: string; readonly join?: string; readonly rename?: string }) =>
     Result.succeed([
-      ...(command.join === undefined ? [] : [Joined.of({ ...command, plan: "gold", name: command.join, born: new Date(0) })]),
+      ...(command.join === undefined
+        ? []
+        : [Joined.of({ ...command, plan: "gold", name: command.join, born: new Date(0) })]),
       ...(command.rename === undefined ? [] : [Renamed.of({ ...command, name: command.rename })])
     ]),
   evolve: (state, event) => ({
@@ -64,7 +66,10 @@ const Customer = Decider.make({
   snapshot: {
     version: 1,
     every: 2,
-    state: Schema.Struct({ names: Schema.Array(Schema.Union([Schema.String, Personal.Forgotten])), plan: Schema.String })
+    state: Schema.Struct({
+      names: Schema.Array(Schema.Union([Schema.String, Personal.Forgotten])),
+      plan: Schema.String
+    })
   }
 })
 
@@ -114,7 +119,10 @@ layer(Live, { excludeTestServices: true })("personal fields", (it) => {
       assert.strictEqual(refused._tag, "InvalidEvent")
       assert.include(refused.message, "was forgotten")
       assert.deepStrictEqual(
-        yield* Effect.map(Renamed.make({ customerId: jane, name: forgotten }), ({ json }) => JSON.parse(json) as unknown),
+        yield* Effect.map(
+          Renamed.make({ customerId: jane, name: forgotten }),
+          ({ json }) => JSON.parse(json) as unknown
+        ),
         { customerId: jane, name: { $personal: { forgotten: true } } },
         "what has been forgotten may be passed on"
       )
@@ -127,7 +135,9 @@ layer(Live, { excludeTestServices: true })("personal fields", (it) => {
       const { execute, transact } = yield* EventStore
       const keys = yield* SubjectKeys
       const customerId = randomUUID()
-      yield* Effect.ignore(transact(Effect.andThen(execute(Customer, customerId, { customerId, join: "J" }), Effect.fail("no"))))
+      yield* Effect.ignore(
+        transact(Effect.andThen(execute(Customer, customerId, { customerId, join: "J" }), Effect.fail("no")))
+      )
       assert.strictEqual((yield* keys.find(customerId))._tag, "Known")
     }))
 
@@ -147,8 +157,13 @@ layer(Live, { excludeTestServices: true })("personal fields", (it) => {
         createdAt: new Date(0)
       })
       const enciphered = (customerId: string, name: string) =>
-        Effect.map(Renamed.make({ customerId, name }), ({ json }) =>
-          (JSON.parse(json) as { readonly name: { readonly $personal: { readonly subject: string; readonly text: string } } }).name)
+        Effect.map(
+          Renamed.make({ customerId, name }),
+          ({ json }) =>
+            (JSON.parse(json) as {
+              readonly name: { readonly $personal: { readonly subject: string; readonly text: string } }
+            }).name
+        )
       const mine = yield* enciphered(one, "Jane")
       yield* enciphered(other, "John")
       const decoded = yield* Renamed.decode(envelope(1, { customerId: one, to: mine }))

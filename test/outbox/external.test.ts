@@ -179,7 +179,8 @@ layer(Live)("an external destination", (it) => {
       const { drain, fake, runOnce } = yield* start
       const decode = (definition: EventDefinition.AnyEventDefinition) => (envelope: EventEnvelope) =>
         Effect.asVoid(
-          Effect.catchTag(definition.decode(envelope), "UndecodableEvent", ({ message }) => new Permanent({ reason: message }))
+          Effect.catchTag(definition.decode(envelope), "UndecodableEvent", ({ message }) =>
+            new Permanent({ reason: message }))
         ) as Effect.Effect<void, PublishError>
       const Newer = EventDefinition.make("deal.made", {
         version: 2,

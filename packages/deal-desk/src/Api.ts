@@ -6,7 +6,8 @@ import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
-import { Action, Deal, DealExists, DealNotFound, NeedsSignature, Stage } from "./Deals.ts"
+import { Deal, DealExists, DealNotFound, Stage } from "./dealDecider.ts"
+import { Action, NeedsSignature, PipelineStage } from "./Deals.ts"
 
 const Id = Schema.String.check(Schema.isUUID())
 const Title = Schema.String.check(
@@ -42,7 +43,13 @@ class DealsGroup extends HttpApiGroup.make("deals")
   .prefix("/deals")
 {}
 
+class ReportsGroup extends HttpApiGroup.make("reports")
+  .add(HttpApiEndpoint.get("pipeline", "/pipeline", { success: Schema.Array(PipelineStage) }))
+  .prefix("/reports")
+{}
+
 export class Api extends HttpApi.make("deal-desk")
   .add(DealsGroup)
+  .add(ReportsGroup)
   .annotateMerge(OpenApi.annotations({ title: "Deal desk", description: "The worked example of ZakOps Outbox" }))
 {}

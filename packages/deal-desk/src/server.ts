@@ -1,6 +1,5 @@
 /** Serves the API on loopback, with its docs page at /docs. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import type { EmitError } from "@zakops/outbox"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
@@ -9,20 +8,23 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import { createServer } from "node:http"
 import { Api } from "./Api.ts"
-import { Deals } from "./Deals.ts"
+import { DealExists, DealNotFound } from "./dealDecider.ts"
+import { Deals, NeedsSignature } from "./Deals.ts"
 
-const unexpected: ReadonlySet<string> = new Set<EmitError["_tag"]>([
-  "InvalidEvent",
-  "SqlError",
-  "Transient",
-  "Permanent",
-  "TransportDown",
-  "NewerThanThisBuild"
-])
+type Refusal = DealExists | DealNotFound | NeedsSignature
 
-/** What the business does not expect (the database is away, say) becomes a 500; the rest stands in the API's error types. */
-const expected = <A, E extends { readonly _tag: string }, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.catchIf(self, (error): error is Extract<E, EmitError> => unexpected.has(error._tag), Effect.die)
+const isRefusal = (error: unknown): error is Refusal =>
+  error instanceof DealExists || error instanceof DealNotFound || error instanceof NeedsSignature
+
+/** The refusals that the endpoint names are answered; all else (the database is away, say) becomes a 500. */
+const answer = <A, E, R, const Named extends ReadonlyArray<abstract new(...args: never) => Refusal>>(
+  self: Effect.Effect<A, E, R>,
+  ...named: Named
+): Effect.Effect<A, InstanceType<Named[number]>, R> =>
+  Effect.catch(self, (error) =>
+    isRefusal(error) && named.some((refusal) => error instanceof refusal)
+      ? Effect.fail(error as InstanceType<Named[number]>)
+      : Effect.die(error))
 
 const handlers = HttpApiBuilder.group(
   Api,
@@ -30,18 +32,28 @@ const handlers = HttpApiBuilder.group(
   Effect.fn(function*(handlers) {
     const deals = yield* Deals
     return handlers.handleAll({
-      create: ({ payload }) => expected(deals.create(payload)),
-      get: ({ params }) => expected(deals.get(params.dealId)),
-      moveStage: ({ params, payload }) => expected(deals.moveStage(params.dealId, payload.stage)),
-      addAction: ({ params, payload }) => expected(deals.addAction(params.dealId, payload))
+      create: ({ payload }) => answer(deals.create(payload), DealExists),
+      get: ({ params }) => answer(deals.get(params.dealId), DealNotFound),
+      moveStage: ({ params, payload }) =>
+        answer(deals.moveStage(params.dealId, payload.stage), DealNotFound, NeedsSignature),
+      addAction: ({ params, payload }) => answer(deals.addAction(params.dealId, payload), DealNotFound)
     })
+  })
+)
+
+const reports = HttpApiBuilder.group(
+  Api,
+  "reports",
+  Effect.fn(function*(handlers) {
+    const deals = yield* Deals
+    return handlers.handleAll({ pipeline: () => Effect.orDie(deals.pipeline) })
   })
 )
 
 /** The routes, for any server. */
 export const layerRoutes = Layer.mergeAll(
   HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-    Layer.provide(handlers),
+    Layer.provide([handlers, reports]),
     Layer.provide(HttpApiMiddleware.layerProblemDetails())
   ),
   HttpApiScalar.layer(Api, { path: "/docs" })

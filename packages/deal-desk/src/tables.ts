@@ -4,11 +4,10 @@ import { SqlClient } from "effect/sql/SqlClient"
 
 const statements = [
   `CREATE SCHEMA IF NOT EXISTS deal_desk`,
-  `CREATE TABLE IF NOT EXISTS deal_desk.deals (
-    deal_id UUID PRIMARY KEY, title TEXT NOT NULL, amount INTEGER NOT NULL, stage TEXT NOT NULL DEFAULT 'new')`,
-  `CREATE TABLE IF NOT EXISTS deal_desk.actions (
-    action_id UUID PRIMARY KEY, deal_id UUID NOT NULL REFERENCES deal_desk.deals, title TEXT NOT NULL)`,
-  // Nothing here forbids a second row for the same event: that each has one is the inbox's doing, and doubling would show.
+  // Deals have no table of their own: they are their events.
+  `CREATE TABLE IF NOT EXISTS deal_desk.actions (action_id UUID PRIMARY KEY, deal_id UUID NOT NULL, title TEXT NOT NULL)`,
+  `CREATE TABLE IF NOT EXISTS deal_desk.pipeline (deal_id UUID PRIMARY KEY, stage TEXT NOT NULL, amount INTEGER NOT NULL)`,
+  // Nothing here forbids a second row for the same event: that each has one is the doing of projection and inbox, and doubling would show.
   `CREATE TABLE IF NOT EXISTS deal_desk.timeline (event_id UUID NOT NULL, deal_id UUID NOT NULL, entry TEXT NOT NULL)`,
   `CREATE TABLE IF NOT EXISTS deal_desk.mails (event_id UUID NOT NULL, deal_id UUID NOT NULL, subject TEXT NOT NULL)`,
   `CREATE INDEX IF NOT EXISTS timeline_of_deal ON deal_desk.timeline (deal_id)`,

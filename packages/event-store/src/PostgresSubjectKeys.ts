@@ -48,7 +48,11 @@ export const layer = Layer.effect(
     return {
       find: (subject) => Effect.orDie(find(subject)),
       findOrMake: (subject) =>
-        Effect.orDie(onItsOwn(Effect.flatMap(find(subject), (known) => known._tag === "Missing" ? make(subject) : Effect.succeed(known)))),
+        Effect.orDie(
+          onItsOwn(
+            Effect.flatMap(find(subject), (known) => known._tag === "Missing" ? make(subject) : Effect.succeed(known))
+          )
+        ),
       forget: (subject) =>
         Effect.orDie(Effect.gen(function*() {
           const time = yield* now

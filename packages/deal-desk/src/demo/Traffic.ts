@@ -24,7 +24,7 @@ export interface Account {
 /** By deal id. */
 export type Accounts = Map<string, Account>
 
-/** Every how many deals one is above the limit, so that winning it is rolled back, and one is refused by the log at first. */
+/** Every how many deals one is above the limit, so that winning it is rolled back, and one has an action that the log refuses at first. */
 const everyLarge = 8
 const everyFlaky = 25
 
@@ -43,10 +43,12 @@ export const makeTraffic = Effect.fnUntraced(function*(baseUrl: string) {
   /** A deal's life: created, an action, offered, another action, won. Five events, or four where winning is refused. */
   const deal = Effect.fnUntraced(function*(number: number) {
     const large = number % everyLarge === 0
-    const title = number % everyFlaky === 0 ? `${flaky} deal ${number}` : `deal ${number}`
-    const { account, dealId } = yield* open(title, large ? amountLimit + number : number)
+    const { account, dealId } = yield* open(`deal ${number}`, large ? amountLimit + number : number)
     const params = { dealId }
-    yield* client.deals.addAction({ params, payload: { title: "call them" } })
+    yield* client.deals.addAction({
+      params,
+      payload: { title: number % everyFlaky === 0 ? `${flaky} call` : "call them" }
+    })
     account.events++
     yield* client.deals.moveStage({ params, payload: { stage: "offered" } })
     account.events++
@@ -77,8 +79,12 @@ export const makeTraffic = Effect.fnUntraced(function*(baseUrl: string) {
         yield* Effect.sleep("500 millis")
       }
     }),
-    /** A deal whose event nobody can store. */
-    poison: Effect.asVoid(open(`${poison}ed deal`, 1))
+    /** A deal with an action whose event nobody can store. */
+    poison: Effect.gen(function*() {
+      const { account, dealId } = yield* open("a deal with a bad action", 1)
+      yield* client.deals.addAction({ params: { dealId }, payload: { title: `${poison}ed action` } })
+      account.events++
+    })
   }
 })
 

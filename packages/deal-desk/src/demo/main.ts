@@ -6,6 +6,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as PgClient from "@effect/sql-pg/PgClient"
+import { EventStore } from "@zakops/event-store/EventStore"
 import * as EventLog from "@zakops/event-store/EventLog"
 import { migrate } from "@zakops/migrations/Migrations"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
@@ -47,7 +48,7 @@ class DemoFailed extends Data.TaggedError("DemoFailed")<{ readonly lines: Readon
 const serve = layerServer(0).pipe(
   Layer.provide(Deals.layer),
   // The API only writes; workers deliver.
-  Layer.provide(layerServices.pipe(Layer.provide(EventLog.layerPublisher)))
+  Layer.provide(EventStore.layer.pipe(Layer.provideMerge(layerServices), Layer.provideMerge(EventLog.layerPublisher)))
 )
 
 const demo = Effect.gen(function*() {

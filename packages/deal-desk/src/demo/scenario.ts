@@ -43,7 +43,7 @@ export const play = Effect.fnUntraced(function*(traffic: Traffic, databaseUrl: s
   const { sql, table } = yield* Database.make
   const deliveredSoFar = Effect.map(overview, ({ delivered }) => delivered)
 
-  yield* tell("a worker process starts: outbox processor, timeline, mailer")
+  yield* tell("a worker process starts: outbox processor, timeline, pipeline report, mailer")
   const before = yield* deliveredSoFar
   const worker = yield* startWorkerProcess(databaseUrl)
 
