@@ -227,6 +227,16 @@ export const eventStoreContract = <E>(name: string, implementation: Layer.Layer<
         for (const { failure } of failed) assert.strictEqual(failure._tag, "WrongExpectedVersion")
       }))
 
+    it.effect("writes in a transaction of its own, or in the one that is open", () =>
+      Effect.gen(function*() {
+        const { transact, write } = yield* EventStore
+        const stream = newStream()
+        assert.strictEqual((yield* write(stream, "noStream", yield* adds(1, 2))).version, 2)
+        assert.strictEqual((yield* Effect.flip(write(stream, "noStream", yield* adds(3))))._tag, "WrongExpectedVersion")
+        yield* Effect.ignore(transact(Effect.andThen(write(stream, 2, yield* adds(3)), Effect.fail("no"))))
+        assert.deepStrictEqual(yield* contents(stream), [[1, 1], [2, 2]])
+      }))
+
     it.effect("executes in the transaction that is open, and is rolled back with it", () =>
       Effect.gen(function*() {
         const { execute, load, transact } = yield* EventStore

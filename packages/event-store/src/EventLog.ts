@@ -39,7 +39,7 @@ export const layerPublisher: Layer.Layer<
       // In the order of writing, so that positions within one delivery follow seq.
       copyFrom: (entries) =>
         sql`INSERT INTO ${table.agentEvents} (${columns}) SELECT ${columns} FROM ${entries} ORDER BY seq ON CONFLICT (id) DO NOTHING`,
-      afterCommit: yield* notifier(channelOf(schema))
+      afterCommit: (yield* notifier)(channelOf(schema))
     } satisfies Transactional
   })
 )

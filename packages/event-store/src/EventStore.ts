@@ -11,7 +11,6 @@ import * as Database from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import type { EmitOptions, NewEntry } from "@zakops/outbox/Emission"
 import { currentTraceId, toEntry, uuid } from "@zakops/outbox/Emission"
-import { notifier } from "@zakops/outbox/Notifications"
 import type { EmitError } from "@zakops/outbox/Outbox"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
 import { publishDirectly } from "@zakops/outbox/publishDirectly"
@@ -33,6 +32,7 @@ import { appendEvents } from "./appendEvents.ts"
 import type { Decider } from "./Decider.ts"
 import { fold } from "./Decider.ts"
 import { channelOf } from "./EventLog.ts"
+import { gatherAppends } from "./gatherAppends.ts"
 import type { InlineProjection } from "./InlineProjection.ts"
 import { InlineProjectionFailed } from "./InlineProjection.ts"
 import type { Direction } from "./readStream.ts"
@@ -95,6 +95,13 @@ export class EventStore extends Context.Service<EventStore, {
     events: ReadonlyArray<Event>,
     options?: AppendOptions
   ) => Effect.Effect<Appended, AppendError, Transaction>
+  /** As `append`, in a transaction of its own, which is its one statement; in the open transaction where there is one. */
+  readonly write: (
+    stream: StreamId,
+    expected: ExpectedVersion,
+    events: ReadonlyArray<Event>,
+    options?: AppendOptions
+  ) => Effect.Effect<Appended, AppendError>
   /**
    * The stream's events, read as they are asked for, in pages of 500. `from` is the first version read: 1 unless given, or the last one when
    * backward. Sees what the open transaction has appended.
@@ -156,8 +163,8 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
       const readPage = readStream(db)
       const find = findSnapshot(db)
       const keep = keepSnapshot(db)
-      const wakeReaders = yield* notifier(channelOf(db.schema))
-      const wake = config.enabled ? Effect.andThen(wakeup.announce, wakeReaders) : wakeReaders
+      // Processors have nothing to do where the outbox is switched off, and look in vain.
+      const wake = wakeup.announceWith(channelOf(db.schema))
       const publish = publishDirectly(db, publisher)
 
       const toEntries = Effect.fnUntraced(function*(
@@ -227,6 +234,17 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
 
       const inTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
 
+      const gathered = yield* gatherAppends(db, appendToStream)
+      /** Where no transaction of the caller's is open, appends of several callers share one. */
+      const appendAnywhere = (stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) =>
+        Effect.flatMap(inTransaction, (inner) =>
+          inner || !oneStatement
+            ? append(stream, expected, entries)
+            : Effect.map(
+              Effect.tap(gathered(stream, expected, entries), wake),
+              (version): Appended => ({ version, ids: entries.map((entry) => entry.id) })
+            ))
+
       const transact = <A, E, R>(
         self: Effect.Effect<A, E, R>
       ): Effect.Effect<A, E | SqlError, Exclude<R, Transaction>> =>
@@ -294,7 +312,7 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
         const state = fold(decider, events, loaded.state)
         const { snapshot } = decider
         if (snapshot === undefined || loaded.version + events.length - loaded.snapshotVersion < snapshot.every) {
-          return { ...(yield* append(stream, loaded.version, entries)), state, events }
+          return { ...(yield* appendAnywhere(stream, loaded.version, entries)), state, events }
         }
         return yield* sql.withTransaction(Effect.gen(function*() {
           const appended = yield* append(stream, loaded.version, entries)
@@ -309,6 +327,10 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
           yield* requireOwnTransaction(db)
           const entries = yield* toEntries(stream, events, options)
           return yield* append(stream, expected, entries)
+        }),
+        write: Effect.fnUntraced(function*(stream, expected, events, options) {
+          const entries = yield* toEntries(stream, events, options)
+          return yield* appendAnywhere(stream, expected, entries)
         }),
         read: (stream, { direction = "forward", from, limit } = {}) =>
           readPages(

@@ -16,20 +16,30 @@ import { SqlClient } from "effect/sql/SqlClient"
 const gathering = Duration.millis(5)
 
 /**
- * Gives an effect that asks for a NOTIFY on `channel` and returns at once. Any number of requests within 5 ms are sent as one; the first is
- * sent without delay. Runs a fiber in the scope. A notification that cannot be sent is logged at debug level: listeners poll.
+ * Gives an effect that asks for a NOTIFY on each of `channels` and returns at once. All that is asked for within 5 ms is sent in one statement; the first
+ * is sent without delay. Runs a fiber in the scope. A notification that cannot be sent is logged at debug level: listeners poll.
  */
-export const notifier = Effect.fnUntraced(function*(channel: string) {
+export const notifier = Effect.gen(function*() {
   const sql = yield* SqlClient
   const requests = yield* Queue.sliding<void>(1)
+  const asked = new Set<string>()
+  const send = Effect.suspend(() => {
+    const channels = [...asked]
+    asked.clear()
+    return sql`SELECT pg_notify(channel, '') FROM unnest(${channels}::text[]) AS channel`
+  })
   yield* Queue.take(requests).pipe(
-    Effect.andThen(sql`SELECT pg_notify(${channel}, '')`),
-    Effect.catch((error) => Effect.logDebug(`notification on ${channel} not sent: ${SqlErrors.serverText(error)}`)),
+    Effect.andThen(send),
+    Effect.catch((error) => Effect.logDebug(`a notification was not sent: ${SqlErrors.serverText(error)}`)),
     Effect.andThen(Effect.sleep(gathering)),
     Effect.forever,
     Effect.forkScoped
   )
-  return Effect.asVoid(Queue.offer(requests, void 0))
+  return (...channels: ReadonlyArray<string>) =>
+    Effect.suspend(() => {
+      for (const channel of channels) asked.add(channel)
+      return Effect.asVoid(Queue.offer(requests, void 0))
+    })
 })
 
 const reconnect = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])

@@ -15,6 +15,8 @@ import { listen, notifier } from "./Notifications.ts"
 export class Wakeup extends Context.Service<Wakeup, {
   /** To be run after entries were committed. Returns at once. */
   readonly announce: Effect.Effect<void>
+  /** As `announce`, and notifies those who listen on another channel as well, in the same statement. */
+  readonly announceWith: (channel: string) => Effect.Effect<void>
   /** Starts to watch; the effect that it gives waits for the next announcement since it was last run. */
   readonly watch: Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
   /** Passes announcements of other processes on to the watchers here, as long as the scope is open. */
@@ -28,10 +30,11 @@ export class Wakeup extends Context.Service<Wakeup, {
       // One pending signal for each watcher is enough: it says no more than "look again".
       const signals = yield* PubSub.sliding<void>(1)
       const here = Effect.asVoid(PubSub.publish(signals, void 0))
-      const others = yield* notifier(channel)
+      const notify = yield* notifier
       const client = yield* PgClient
       return {
-        announce: Effect.andThen(here, others),
+        announce: Effect.andThen(here, notify(channel)),
+        announceWith: (other) => Effect.andThen(here, notify(channel, other)),
         watch: Effect.map(PubSub.subscribe(signals), (subscription) => PubSub.take(subscription)),
         listenToOthers: Effect.provideService(listen(channel, here), PgClient, client)
       }

@@ -39,10 +39,23 @@ export const insertFrom = (
     FROM ${entries} ORDER BY seq`
 
 /**
- * The entries as a relation with the columns of the outbox, to stand after FROM; seq numbers them in the order given. One JSON parameter: sql-pg cannot bind an array of only
- * NULLs, and a VALUES list makes new statement text for every length (18 ms for 1,000 rows against 26).
+ * The entries as a relation with the columns of the outbox, to stand after FROM; seq numbers them in the order given, from 0.
+ *
+ * A single one is a row of parameters: half the work for Postgres (a whole append: 4,500 against 7,800 a second). Many are one JSON parameter: sql-pg
+ * cannot bind an array of only NULLs, and a VALUES list makes new statement text for every length (18 ms for 1,000 rows against 26).
  */
-export const asRelation = (sql: SqlClient, entries: ReadonlyArray<NewEntry>): Fragment =>
+export const asRelation = (sql: SqlClient, entries: ReadonlyArray<NewEntry>): Fragment => {
+  const [entry] = entries
+  return entries.length === 1 && entry !== undefined ? asRow(sql, entry) : asRecordset(sql, entries)
+}
+
+const asRow = (sql: SqlClient, entry: NewEntry): Fragment =>
+  sql`(SELECT ${entry.id}::uuid AS id, ${entry.correlationId}::uuid AS correlation_id, ${entry.aggregateType}::varchar AS aggregate_type,
+    ${entry.aggregateId}::varchar AS aggregate_id, ${entry.eventType}::varchar AS event_type, ${entry.schemaVersion}::int AS schema_version,
+    ${entry.data}::jsonb AS event_data, ${entry.traceId}::uuid AS trace_id, ${entry.headers}::jsonb AS headers,
+    ${entry.maxAttempts}::int AS max_attempts, 0::bigint AS seq) AS entries`
+
+export const asRecordset = (sql: SqlClient, entries: ReadonlyArray<NewEntry>): Fragment =>
   sql`jsonb_to_recordset(${`[${entries.map(toJson).join(",")}]`}::jsonb) AS entries (id uuid, correlation_id uuid,
     aggregate_type varchar, aggregate_id varchar, event_type varchar, schema_version int, event_data jsonb, trace_id uuid,
     headers jsonb, max_attempts int, seq bigint)`
