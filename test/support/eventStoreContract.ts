@@ -3,7 +3,9 @@ import { assert, layer } from "@effect/vitest"
 import { EventStore } from "@zakops/event-store/EventStore"
 import type { ExpectedVersion, StreamId } from "@zakops/event-store/StreamId"
 import * as Arr from "effect/Array"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
@@ -235,6 +237,65 @@ export const eventStoreContract = <E>(name: string, implementation: Layer.Layer<
         assert.strictEqual((yield* Effect.flip(write(stream, "noStream", yield* adds(3))))._tag, "WrongExpectedVersion")
         yield* Effect.ignore(transact(Effect.andThen(write(stream, 2, yield* adds(3)), Effect.fail("no"))))
         assert.deepStrictEqual(yield* contents(stream), [[1, 1], [2, 2]])
+      }))
+
+    it.effect("takes many writes at the same time, each for itself", () =>
+      Effect.gen(function*() {
+        const { write } = yield* EventStore
+        const streams = Arr.makeBy(7, newStream)
+        const expectations: ReadonlyArray<ExpectedVersion> = ["any", "any", "noStream", 1, "streamExists"]
+        const taken = new Map<StreamId, Array<readonly [end: number, count: number]>>()
+        yield* Effect.forEach(Arr.range(0, 279), (n) =>
+          Effect.gen(function*() {
+            const stream = streams[n % 7] ?? assert.fail()
+            const count = 1 + n % 3
+            const events = yield* adds(...Arr.makeBy(count, () => n))
+            const result = yield* Effect.result(write(stream, expectations[n % 5] ?? "any", events))
+            if (Result.isSuccess(result)) {
+              taken.set(stream, [...(taken.get(stream) ?? []), [result.success.version, count]])
+              assert.lengthOf(result.success.ids, count)
+            } else assert.strictEqual(result.failure._tag, "WrongExpectedVersion")
+          }), { concurrency: 50, discard: true })
+        for (const stream of streams) {
+          const appends = (taken.get(stream) ?? []).sort(([a], [b]) => a - b)
+          assert.isAtLeast(appends.length, 16, "those that expect nothing are all taken")
+          // Each append got versions of its own, without a gap, and its events stand together.
+          let version = 0
+          for (const [end, count] of appends) {
+            version += count
+            assert.strictEqual(end, version)
+          }
+          const events = yield* contents(stream)
+          assert.deepStrictEqual(events.map(([at]) => at), Arr.range(1, version))
+          let from = 0
+          for (const [end] of appends) {
+            assert.lengthOf(new Set(events.slice(from, end).map(([, n]) => n)), 1)
+            from = end
+          }
+        }
+      }))
+
+    it.effect("waits for a stream that a transaction is moving, and for no other", () =>
+      Effect.gen(function*() {
+        const { append, transact, write } = yield* EventStore
+        const [held, ...others] = Arr.makeBy(6, newStream)
+        const [began, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+        yield* write(held, "any", yield* adds(1))
+        const holding = yield* Effect.forkChild(transact(Effect.gen(function*() {
+          yield* append(held, "any", yield* adds(2))
+          yield* Deferred.succeed(began, void 0)
+          yield* Deferred.await(mayEnd)
+        })))
+        yield* Deferred.await(began)
+        const waiting = yield* Effect.forkChild(Effect.flatMap(adds(3), (events) => write(held, "any", events)))
+        yield* Effect.forEach(others, (stream) =>
+          Effect.flatMap(adds(1), (events) => write(stream, "noStream", events)), {
+          concurrency: "unbounded"
+        })
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* Deferred.succeed(mayEnd, void 0)
+        yield* Fiber.join(holding)
+        assert.strictEqual((yield* Fiber.join(waiting)).version, 3)
       }))
 
     it.effect("executes in the transaction that is open, and is rolled back with it", () =>

@@ -72,10 +72,14 @@ const emmett = (
   run: (url, size) =>
     Effect.gen(function*() {
       const pool = yield* Effect.acquireRelease(
-        Effect.sync(() => new pg.Pool({ connectionString: url, max: connections })),
+        // The database is dropped when all is over, under whatever connection is left.
+        Effect.sync(() => new pg.Pool({ connectionString: url, max: connections }).on("error", () => {})),
         (pool) => Effect.promise(() => pool.end())
       )
-      const store = getPostgreSQLEventStore(url, { connectionOptions: { pool } })
+      const store = yield* Effect.acquireRelease(
+        Effect.sync(() => getPostgreSQLEventStore(url, { connectionOptions: { pool } })),
+        (store) => Effect.promise(() => store.close())
+      )
       yield* Effect.promise(() => store.schema.migrate())
       return yield* run(store, url, pool, size)
     })
@@ -128,7 +132,7 @@ const writers = 16
 const toOneStream: Race = {
   name: "append to one stream, whatever its version, 16 writers",
   unit: "appends/s",
-  size: 8_000,
+  size: 4_000,
   quickSize: 800,
   goal: 2,
   contestants: [

@@ -11,9 +11,9 @@ import type { NewEntry } from "@zakops/outbox/Emission"
 import { asRecordset, insertFrom } from "@zakops/outbox/insertEntries"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Queue from "effect/Queue"
-import * as Semaphore from "effect/Semaphore"
 import type { SqlError } from "effect/sql/SqlError"
 import { logColumns } from "./appendEvents.ts"
 import type { ExpectedVersion, StreamId, TransactionTooOld, WrongExpectedVersion } from "./StreamId.ts"
@@ -49,8 +49,7 @@ const mostEvents = 1000
 
 /** Gives an append with the meaning of `alone`, for callers that have no transaction open. Runs fibers in the scope. */
 export const gatherAppends = Effect.fnUntraced(function*(db: Database, alone: AppendAlone) {
-  const queue = yield* Queue.unbounded<Request>()
-  const free = yield* Semaphore.make(lanes)
+  const wakeups = yield* Queue.sliding<void>(1)
   const running = yield* FiberSet.make()
   const appendTogether = appendGroups(db)
 
@@ -91,31 +90,63 @@ export const gatherAppends = Effect.fnUntraced(function*(db: Database, alone: Ap
     yield* answerEach(left)
   })
 
-  let kept: Array<Request> = []
+  let waiting: Array<Request> = []
   let busy = 0
   /** How many the last statement took. */
   let company = 1
-  const leaveLane = Effect.suspend(() => {
-    busy--
-    return free.release(1)
-  })
-  const takeNext = Effect.gen(function*() {
-    yield* free.take(1)
-    const waiting = [...kept, ...(kept.length > 0 ? yield* Queue.clear(queue) : yield* Queue.takeAll(queue))]
-      .filter((request) => !request.cancelled)
-    // Shared among the free lanes: those who wait together would otherwise go on together, one lane's worth at a time.
-    const { now, later } = fitting(waiting, Math.min(mostRequests, Math.ceil(waiting.length / (lanes - busy))))
-    kept = later
-    company = now.length
+  /** The streams of the statements under way: another one would wait for their locks. */
+  const moving = new Set<string>()
+  const wake = Effect.asVoid(Queue.offer(wakeups, void 0))
+
+  const start = (requests: ReadonlyArray<Request>) => {
+    const streams = requests.map(({ stream }) => toText(stream))
     busy++
-    yield* FiberSet.run(running, Effect.ensuring(answer(now), leaveLane))
+    company = requests.length
+    for (const stream of streams) moving.add(stream)
+    return FiberSet.run(
+      running,
+      answer(requests).pipe(
+        // Nobody is left waiting, whatever happens to the fiber that was to answer.
+        Effect.onExit((exit) =>
+          Exit.isFailure(exit)
+            ? Effect.forEach(requests, ({ version }) => Deferred.failCause(version, exit.cause), { discard: true })
+            : Effect.void
+        ),
+        Effect.ensuring(Effect.suspend(() => {
+          busy--
+          for (const stream of streams) moving.delete(stream)
+          return wake
+        }))
+      )
+    )
+  }
+
+  const startWhatFits = Effect.suspend(() => {
+    const ready = waiting.filter((request) => !request.cancelled)
+    // Shared among the free lanes: those who wait together would otherwise go on together, one lane's worth at a time.
+    const { later, now } = fitting(ready, Math.ceil(ready.length / (lanes - busy)), moving)
+    waiting = later
+    return now.length === 0 ? Effect.succeed(false) : Effect.as(start(now), true)
   })
-  yield* takeNext.pipe(Effect.forever, Effect.forkScoped)
+
+  yield* Queue.take(wakeups).pipe(
+    Effect.andThen(
+      Effect.repeat(Effect.suspend(() => busy < lanes ? startWhatFits : Effect.succeed(false)), {
+        while: (more) => more
+      })
+    ),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach(waiting, ({ version }) => Deferred.interrupt(version), { discard: true })
+  )
 
   const inCompany: AppendAlone = (stream, expected, entries) =>
     Effect.suspend(() => {
       const request: Request = { stream, expected, entries, version: Deferred.makeUnsafe(), cancelled: false }
-      return Effect.andThen(Queue.offer(queue, request), Deferred.await(request.version)).pipe(
+      waiting.push(request)
+      return Effect.andThen(wake, Deferred.await(request.version)).pipe(
         Effect.onInterrupt(() =>
           Effect.sync(() => {
             request.cancelled = true
@@ -125,37 +156,44 @@ export const gatherAppends = Effect.fnUntraced(function*(db: Database, alone: Ap
     })
 
   const append: AppendAlone = (stream, expected, entries) =>
-    Effect.suspend(() => {
-      if (busy > 0 || company > 1) return inCompany(stream, expected, entries)
-      // Where appends come one by one, each goes straight: a queue and another fiber would only delay it.
-      return Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(free.takeIfAvailable(1), (taken) => {
-          if (!taken) return restore(inCompany(stream, expected, entries))
-          busy++
-          return Effect.ensuring(restore(alone(stream, expected, entries)), leaveLane)
-        })
-      )
-    })
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        if (busy > 0 || company > 1 || waiting.length > 0) return restore(inCompany(stream, expected, entries))
+        // Where appends come one by one, each goes straight: a queue and another fiber would only delay it.
+        const key = toText(stream)
+        busy++
+        moving.add(key)
+        return Effect.ensuring(
+          restore(alone(stream, expected, entries)),
+          Effect.suspend(() => {
+            busy--
+            moving.delete(key)
+            return wake
+          })
+        )
+      })
+    )
   return append
 })
 
-/** What goes into one statement: a stream only once, but for appends that expect no version. */
-const fitting = (requests: ReadonlyArray<Request>, most: number) => {
+/** What goes into one statement, of at most that many streams: a stream only once, but for appends that expect no version. */
+const fitting = (requests: ReadonlyArray<Request>, mostStreams: number, moving: ReadonlySet<string>) => {
   const now: Array<Request> = []
   const later: Array<Request> = []
   const streams = new Map<string, ExpectedVersion>()
-  let events = 0
+  let [chosen, events] = [0, 0]
   for (const request of requests) {
     const key = toText(request.stream)
     const before = streams.get(key)
-    const fits = now.length < most && (now.length === 0 || events + request.entries.length <= mostEvents) &&
-      (before === undefined || (before === "any" && request.expected === "any"))
+    const fits = now.length < mostRequests && (now.length === 0 || events + request.entries.length <= mostEvents) &&
+      (before === undefined ? chosen < mostStreams && !moving.has(key) : before === "any" && request.expected === "any")
     if (!fits) {
       later.push(request)
       // Those of one stream keep their order.
       streams.set(key, 0)
       continue
     }
+    if (before === undefined) chosen++
     streams.set(key, request.expected)
     events += request.entries.length
     now.push(request)
