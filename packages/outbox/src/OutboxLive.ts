@@ -43,7 +43,7 @@ const runProcessor = Layer.effectDiscard(Effect.gen(function*() {
   yield* start
 }))
 
-type Services = Outbox | OutboxWriter | OutboxProcessor | TransactionalPublisher
+type Services = Outbox | OutboxWriter | OutboxProcessor | TransactionalPublisher | Wakeup
 
 type Needs = PgClient | SqlClient | EventPublisher
 
@@ -52,12 +52,12 @@ type Needs = PgClient | SqlClient | EventPublisher
  * a database that does not answer.
  */
 export const OutboxLive: Layer.Layer<
-  Services,
+  Services | OutboxConfig,
   InvalidSetting | InvalidSchemaName | NotMigrated | SqlError,
   Needs
 > = runProcessor.pipe(
   Layer.provideMerge(layerServices),
-  Layer.provide(OutboxConfig.layer)
+  Layer.provideMerge(OutboxConfig.layer)
 )
 
 /** As `OutboxLive`, with the settings that the program provides. */
