@@ -23,7 +23,8 @@ export const serverText = (error: SqlError): string => {
 }
 
 // 08 connection, 25006 read-only (a standby), 40 rolled back by the server, 53 out of resources, 55P03 lock not to be had,
-// 57 operator's intervention and time-outs, 58 system, F0 and XX server damage. https://www.postgresql.org/docs/current/errcodes-appendix.html
+// 57 operator's intervention and time-outs, 58 system, F0 and XX server damage.
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
 const trouble = /^(08|25006|40|53|55P03|57|58|F0|XX)/
 
 /** True where the database could not do its work at all: the same statement may well succeed later. */

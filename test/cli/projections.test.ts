@@ -58,7 +58,7 @@ layer(Live, { excludeTestServices: true })("zakops projections", (it) => {
       const parking = {
         ...totalsIn("totals", 2, { onFailure: "park" }),
         name: "parking",
-        handle: () => Effect.fail(new Error("this one\nis refused"))
+        handle: () => Effect.die(new Error("this one\nis refused"))
       }
       yield* Effect.forkScoped(runProjection(parking, { ...quick, from: "now" }))
       yield* eventually(Effect.map(zakops("projections list --json"), ({ stdout }) => stdout.includes("parking")))

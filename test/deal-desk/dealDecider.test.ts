@@ -1,4 +1,5 @@
 /** The deal, in given / when / then; and the projections of it. */
+// oxlint-disable vitest/expect-expect -- a specification asserts
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Deal, DealCommand, dealDecider, DealExists, notFound } from "@zakops/deal-desk/dealDecider"
 import { ActionAdded, DealCreated, DealStageMoved } from "@zakops/deal-desk/events"

@@ -160,6 +160,9 @@ layer(OnLog, { excludeTestServices: true })("streams, log and outbox", (it) => {
       assert.deepStrictEqual(yield* load(first, id), { state: 13, version: 13 })
       assert.deepInclude(yield* execute(newer, id, { add: 1 }), { state: 14, version: 14 })
       assert.deepStrictEqual(yield* kept, [2, 14, 14])
+      // Of a history that is no more, as after a restore of single tables.
+      yield* sql`UPDATE zakops.snapshots SET stream_version = 40 WHERE aggregate_id = ${id}`
+      assert.deepStrictEqual(yield* load(newer, id), { state: 14, version: 14 })
       yield* sql`DELETE FROM zakops.snapshots`
       assert.deepStrictEqual(yield* load(newer, id), { state: 14, version: 14 })
     }))

@@ -1,6 +1,6 @@
 /**
- * Random interleavings of real sessions: each begins, appends to several streams, and commits or rolls back, while cursors read. Each committed
- * event is read once, and each stream in ascending order.
+ * Random interleavings of real sessions: each begins, appends to several streams, and commits or rolls back, while cursors read. Each
+ * committed event is read once, and each stream in ascending order.
  */
 import { assert, layer } from "@effect/vitest"
 import * as EventLog from "@zakops/event-store/EventLog"

@@ -1,4 +1,6 @@
-/** What wakes a processor: a commit here or in another process, the next due time, the poll. In real time, with the others out of reach. */
+/**
+ * What wakes a processor: a commit here or in another process, the next due time, the poll. In real time, with the others out of reach.
+ */
 import { assert, layer } from "@effect/vitest"
 import * as EventLog from "@zakops/event-store/EventLog"
 import { Transient } from "@zakops/events/EventPublisher"

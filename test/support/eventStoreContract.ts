@@ -130,7 +130,7 @@ export const eventStoreContract = <E>(name: string, implementation: Layer.Layer<
         const versions = (options?: Parameters<typeof contents>[1]) =>
           Effect.map(contents(stream, options), (events) => events.map(([version]) => version))
         assert.deepStrictEqual(yield* versions(), Arr.range(1, 1203))
-        assert.deepStrictEqual(yield* versions({ direction: "backward" }), Arr.range(1, 1203).reverse())
+        assert.deepStrictEqual(yield* versions({ direction: "backward" }), Arr.range(1, 1203).toReversed())
         assert.deepStrictEqual(yield* versions({ from: 700 }), Arr.range(700, 1203))
         assert.deepStrictEqual(yield* versions({ from: 700, limit: 501 }), Arr.range(700, 1200))
         assert.deepStrictEqual(yield* versions({ from: 700, limit: 500 }), Arr.range(700, 1199))
@@ -181,6 +181,8 @@ export const eventStoreContract = <E>(name: string, implementation: Layer.Layer<
         assert.strictEqual(yield* field({ ...newStream(), aggregateType: "deal" }), "aggregateType")
         assert.strictEqual(yield* field(newStream(), "another"), "aggregateId")
         assert.strictEqual(yield* field({ ...newStream(), aggregateId: "no uuid" }), "correlationId")
+        const nothing = yield* Effect.flip(store.write(newStream(), "any", []))
+        assert.deepInclude({ ...nothing }, { _tag: "InvalidEvent", field: "events" })
       }))
 
     it.effect("executes commands: loads, decides, appends", () =>
@@ -257,7 +259,7 @@ export const eventStoreContract = <E>(name: string, implementation: Layer.Layer<
             } else assert.strictEqual(result.failure._tag, "WrongExpectedVersion")
           }), { concurrency: 50, discard: true })
         for (const stream of streams) {
-          const appends = (taken.get(stream) ?? []).sort(([a], [b]) => a - b)
+          const appends = (taken.get(stream) ?? []).toSorted(([a], [b]) => a - b)
           assert.isAtLeast(appends.length, 16, "those that expect nothing are all taken")
           // Each append got versions of its own, without a gap, and its events stand together.
           let version = 0
@@ -275,27 +277,33 @@ export const eventStoreContract = <E>(name: string, implementation: Layer.Layer<
         }
       }))
 
-    it.effect("waits for a stream that a transaction is moving, and for no other", () =>
+    it.effect("waits for streams that a transaction is moving, and for no others", () =>
       Effect.gen(function*() {
         const { append, transact, write } = yield* EventStore
-        const [held, ...others] = Arr.makeBy(6, newStream)
+        const [held, others] = [Arr.makeBy(4, newStream), Arr.makeBy(20, newStream)]
         const [began, mayEnd] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-        yield* write(held, "any", yield* adds(1))
+        const writeEach = (streams: ReadonlyArray<StreamId>, amount: number) =>
+          Effect.forEach(streams, (stream) => Effect.flatMap(adds(amount), (events) => write(stream, "any", events)), {
+            concurrency: "unbounded"
+          })
+        yield* writeEach(held, 1)
         const holding = yield* Effect.forkChild(transact(Effect.gen(function*() {
-          yield* append(held, "any", yield* adds(2))
+          yield* Effect.forEach(held, (stream) => Effect.flatMap(adds(2), (events) => append(stream, "any", events)))
           yield* Deferred.succeed(began, void 0)
           yield* Deferred.await(mayEnd)
         })))
         yield* Deferred.await(began)
-        const waiting = yield* Effect.forkChild(Effect.flatMap(adds(3), (events) => write(held, "any", events)))
-        yield* Effect.forEach(others, (stream) =>
-          Effect.flatMap(adds(1), (events) => write(stream, "noStream", events)), {
-          concurrency: "unbounded"
-        })
+        const waiting = yield* Effect.forkChild(writeEach(held, 3))
+        for (const version of [1, 2]) {
+          assert.deepStrictEqual(
+            (yield* writeEach(others, 1)).map((appended) => appended.version),
+            others.map(() => version)
+          )
+        }
         assert.isUndefined(waiting.pollUnsafe())
         yield* Deferred.succeed(mayEnd, void 0)
         yield* Fiber.join(holding)
-        assert.strictEqual((yield* Fiber.join(waiting)).version, 3)
+        assert.deepStrictEqual((yield* Fiber.join(waiting)).map(({ version }) => version), held.map(() => 3))
       }))
 
     it.effect("executes in the transaction that is open, and is rolled back with it", () =>

@@ -1,6 +1,6 @@
 /**
- * What is measured, by whom, and how the figures are told: rounds of all contestants in turn, each on a database of its own, so that whatever
- * else the machine does meets all of them alike. Only the ratios within one run mean anything.
+ * What is measured, by whom, and how the figures are told: rounds of all contestants in turn, each on a database of its own, so that
+ * whatever else the machine does meets all of them alike. Only the ratios within one run mean anything.
  */
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -38,7 +38,7 @@ export interface Result {
 }
 
 export const median = (values: ReadonlyArray<number>): number => {
-  const sorted = [...values].sort((a, b) => a - b)
+  const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length / 2
   return sorted.length % 2 === 1
     ? sorted[Math.floor(middle)] ?? NaN

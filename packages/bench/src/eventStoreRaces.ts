@@ -1,8 +1,8 @@
 /**
  * The event store against emmett's Postgres store: appends to many streams and to one, and a subscription that catches up.
  *
- * Both do the same work with the same payload, the same number of connections and the durability that Postgres comes with. Ours also writes
- * each event to the outbox, in the same statement; emmett has none.
+ * Both do the same work with the same payload, the same number of connections and the durability that Postgres comes with. Ours also
+ * writes each event to the outbox, in the same statement; emmett has none.
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { dumbo } from "@event-driven-io/dumbo"
@@ -25,7 +25,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
-import pg from "pg"
+import { Pool } from "pg"
 import type { Contestant, Race } from "./Measurement.ts"
 import { rateOf } from "./runRace.ts"
 
@@ -65,7 +65,7 @@ type Emmett = ReturnType<typeof getPostgreSQLEventStore>
 
 const emmett = (
   settings: string,
-  run: (store: Emmett, url: string, pool: pg.Pool, size: number) => Effect.Effect<number, unknown>
+  run: (store: Emmett, url: string, pool: Pool, size: number) => Effect.Effect<number, unknown>
 ): Contestant => ({
   name: "emmett",
   settings,
@@ -73,7 +73,7 @@ const emmett = (
     Effect.gen(function*() {
       const pool = yield* Effect.acquireRelease(
         // The database is dropped when all is over, under whatever connection is left.
-        Effect.sync(() => new pg.Pool({ connectionString: url, max: connections }).on("error", () => {})),
+        Effect.sync(() => new Pool({ connectionString: url, max: connections }).on("error", () => {})),
         (pool) => Effect.promise(() => pool.end())
       )
       const store = yield* Effect.acquireRelease(
@@ -237,7 +237,8 @@ const catchUp: Race = {
         })
         return yield* rateOf(size, Effect.raceFirst(Deferred.await(done), consuming))
       })),
-    // In 0.42 a reactor's eachBatch is never called, and a projector is handed one event at a time, so that eachMessage is the best there is.
+    // In 0.42 a reactor's eachBatch is never called, and a projector is handed one event at a time, so that eachMessage is the best there
+    // is.
     emmett(
       "consumer with a reactor, eachMessage, pulling.batchSize 500; a checkpoint for each event",
       (store, url, _pool, size) =>

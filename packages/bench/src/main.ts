@@ -1,6 +1,6 @@
 /**
- * `bench [suite] [--quick] [--rounds N] [--json FILE] [--report]`: measures ours and its peers side by side, in one run, on an embedded Postgres 18 or the
- * server of DATABASE_URL.
+ * `bench [suite] [--quick] [--rounds N] [--json FILE] [--report]`: measures ours and its peers side by side, in one run, on an embedded
+ * Postgres 18 or the server of DATABASE_URL.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"

@@ -15,8 +15,8 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import type { DealExists, DealNotFound, Stage } from "./dealDecider.ts"
-import { Deal, DealCommand, dealDecider, notFound } from "./dealDecider.ts"
+import type { Deal, DealExists, DealNotFound, Stage } from "./dealDecider.ts"
+import { DealCommand, dealDecider, notFound } from "./dealDecider.ts"
 import { ActionAdded } from "./events.ts"
 
 export class Action extends Schema.Class<Action>("Action")({

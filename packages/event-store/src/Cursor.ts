@@ -1,5 +1,6 @@
 /**
- * A place in the event log: after the event of this transaction and position. Text outside, for it is to be kept and compared, not looked into.
+ * A place in the event log: after the event of this transaction and position. Text outside, for it is to be kept and compared, not looked
+ * into.
  *
  * Positions alone would not do: they are drawn before commit, and a reader behind the highest of them skips what commits late.
  */

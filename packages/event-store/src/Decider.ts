@@ -1,6 +1,6 @@
 /**
- * An event-sourced aggregate as three pure parts: the state before anything happened, what a command makes happen, and what each happening
- * does to the state. (Jérémie Chassaing, "Functional Event Sourcing Decider".)
+ * An event-sourced aggregate as three pure parts: the state before anything happened, what a command makes happen, and what each
+ * happening does to the state. (Jérémie Chassaing, "Functional Event Sourcing Decider".)
  *
  * Nothing here touches a database or a clock: `EventStore.execute` loads, decides and appends; `DeciderSpecification` tests it.
  */

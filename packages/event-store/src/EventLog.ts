@@ -19,7 +19,10 @@ import { requireThisCluster } from "./restoredLog.ts"
 /** The channel on which readers of the log are woken. */
 export const channelOf = (schema: string): string => `${schema}_events`
 
-/** The log as the destination of the outbox. Fails on a log that was restored from a dump: what is delivered to it now would stand before the rest. */
+/**
+ * The log as the destination of the outbox. Fails on a log that was restored from a dump: what is delivered to it now would stand before
+ * the rest.
+ */
 export const layerPublisher: Layer.Layer<
   EventPublisher,
   InvalidSchemaName | RestoredFromDump | SqlError,

@@ -1,16 +1,15 @@
 /**
- * The event store: what was decided, in streams of versions, written to the log and the outbox in one statement of the caller's transaction.
+ * The event store: what was decided, in streams of versions, written to the log and the outbox in one statement of the caller's
+ * transaction.
  *
- * An append is taken whole or not at all, and only at the version that was expected. Each event has the same id in the log, in the outbox, and
- * at every destination that the outbox delivers to.
+ * An append is taken whole or not at all, and only at the version that was expected. Each event has the same id in the log, in the
+ * outbox, and at every destination that the outbox delivers to.
  */
-import type { Event, Happening, NewerThanThisBuild, UndecodableEvent } from "@zakops/events/EventDefinition"
+import type { Event, Happening } from "@zakops/events/EventDefinition"
 import { EventPublisher } from "@zakops/events/EventPublisher"
-import { InvalidEvent } from "@zakops/events/InvalidEvent"
 import * as Database from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
-import type { EmitOptions, NewEntry } from "@zakops/outbox/Emission"
-import { currentTraceId, toEntry, uuid } from "@zakops/outbox/Emission"
+import type { NewEntry } from "@zakops/outbox/Emission"
 import type { EmitError } from "@zakops/outbox/Outbox"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
 import { publishDirectly } from "@zakops/outbox/publishDirectly"
@@ -29,8 +28,9 @@ import type { SqlError } from "effect/sql/SqlError"
 import { isSqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
 import { appendEvents } from "./appendEvents.ts"
+import type { Appended, Executed, Loaded, LoadError } from "./commands.ts"
+import { commands } from "./commands.ts"
 import type { Decider } from "./Decider.ts"
-import { fold } from "./Decider.ts"
 import { channelOf } from "./EventLog.ts"
 import { gatherAppends } from "./gatherAppends.ts"
 import type { InlineProjection } from "./InlineProjection.ts"
@@ -40,42 +40,18 @@ import { readStream } from "./readStream.ts"
 import type { RecordedEvent, UnreadableRow } from "./RecordedEvent.ts"
 import { requireThisCluster } from "./restoredLog.ts"
 import type { RestoredFromDump } from "./restoredLog.ts"
-import { findSnapshot, keepSnapshot } from "./snapshots.ts"
 import type { ExpectedVersion, StreamId } from "./StreamId.ts"
 import { toText, TransactionTooOld, WrongExpectedVersion } from "./StreamId.ts"
+import type { AppendOptions } from "./toStreamEntries.ts"
+import { toStreamEntries } from "./toStreamEntries.ts"
 
-/** As for `emit`, for all events of an append. */
-export interface AppendOptions extends Omit<EmitOptions, "id" | "correlationId"> {
-  /** A UUID; the aggregate's id when it is not given, which then has to be one. */
-  readonly correlationId?: string | undefined
-}
-
-export interface Appended {
-  /** The stream's version after the append. */
-  readonly version: number
-  /** The events' ids, in their order. */
-  readonly ids: ReadonlyArray<string>
-}
+export type { Appended, AppendOptions, Executed, Loaded, LoadError }
 
 /**
- * After `WrongExpectedVersion`, `TransactionTooOld`, `InvalidEvent` and `InlineProjectionFailed` the transaction is as it was before the append;
- * after `SqlError` it has ended.
+ * After `WrongExpectedVersion`, `TransactionTooOld`, `InvalidEvent` and `InlineProjectionFailed` the transaction is as it was before the
+ * append; after `SqlError` it has ended.
  */
 export type AppendError = EmitError | WrongExpectedVersion | TransactionTooOld | InlineProjectionFailed
-
-/** An aggregate as its events have made it. */
-export interface Loaded<State> {
-  readonly state: State
-  /** 0 where nothing has happened yet. */
-  readonly version: number
-}
-
-export type LoadError = SqlError | UnreadableRow | NewerThanThisBuild | UndecodableEvent
-
-export interface Executed<State, Event> extends Loaded<State>, Appended {
-  /** What the command made happen. */
-  readonly events: ReadonlyArray<Event>
-}
 
 export interface ExecuteOptions extends AppendOptions {
   /** How often the command is decided anew when somebody else has appended in between: 10 times unless given. */
@@ -103,8 +79,8 @@ export class EventStore extends Context.Service<EventStore, {
     options?: AppendOptions
   ) => Effect.Effect<Appended, AppendError>
   /**
-   * The stream's events, read as they are asked for, in pages of 500. `from` is the first version read: 1 unless given, or the last one when
-   * backward. Sees what the open transaction has appended.
+   * The stream's events, read as they are asked for, in pages of 500. `from` is the first version read: 1 unless given, or the last one
+   * when backward. Sees what the open transaction has appended.
    */
   readonly read: (
     stream: StreamId,
@@ -120,9 +96,9 @@ export class EventStore extends Context.Service<EventStore, {
     aggregateId: string
   ) => Effect.Effect<Loaded<State>, LoadError, R>
   /**
-   * Loads the aggregate, decides the command, and appends what it made happen, at the version that was loaded. When somebody else was faster, it
-   * decides anew, after a few milliseconds. Runs in a transaction of its own, or in the one that is open; `TransactionTooOld` then ends it, and
-   * belongs to `transact`. What the decider refuses with comes through unchanged, and nothing is written.
+   * Loads the aggregate, decides the command, and appends what it made happen, at the version that was loaded. When somebody else was
+   * faster, it decides anew, after a few milliseconds. Runs in a transaction of its own, or in the one that is open; `TransactionTooOld`
+   * then ends it, and belongs to `transact`. What the decider refuses with comes through unchanged, and nothing is written.
    */
   readonly execute: <Command, State, Event extends Happening<string, unknown>, E, R>(
     decider: Decider<Command, State, Event, E, R>,
@@ -131,12 +107,16 @@ export class EventStore extends Context.Service<EventStore, {
     options?: ExecuteOptions
   ) => Effect.Effect<Executed<State, Event>, E | LoadError | AppendError, R>
   /**
-   * As `TransactionalPublisher.transact`, and when an append in it finds its transaction too old, or Postgres rolls it back to resolve a deadlock or a serialisation failure, all of `self` runs
-   * again in a new transaction: at most 10 times, and only where this is the outermost one.
+   * As `TransactionalPublisher.transact`, and when an append in it finds its transaction too old, or Postgres rolls it back to resolve a
+   * deadlock or a serialisation failure, all of `self` runs again in a new transaction: at most 10 times, and only where this is the
+   * outermost one.
    */
   readonly transact: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | SqlError, Exclude<R, Transaction>>
 }>()("@zakops/event-store/EventStore") {
-  /** Needs what the outbox needs, and its `Wakeup`, `OutboxConfig` and `TransactionalPublisher`. Fails on a log that was restored from a dump. */
+  /**
+   * Needs what the outbox needs, and its `Wakeup`, `OutboxConfig` and `TransactionalPublisher`. Fails on a log that was restored from a
+   * dump.
+   */
   static readonly layer = Layer.suspend(() => layerWith({ inline: [] }))
 }
 
@@ -161,44 +141,11 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
 
       const appendToStream = appendEvents(db, config.enabled)
       const readPage = readStream(db)
-      const find = findSnapshot(db)
-      const keep = keepSnapshot(db)
       // Processors have nothing to do where the outbox is switched off, and look in vain.
       const wake = wakeup.announceWith(channelOf(db.schema))
       const publish = publishDirectly(db, publisher)
 
-      const toEntries = Effect.fnUntraced(function*(
-        stream: StreamId,
-        events: ReadonlyArray<Event>,
-        options: AppendOptions | undefined
-      ) {
-        const traceId = yield* currentTraceId
-        const correlationId = options?.correlationId ?? stream.aggregateId
-        if (options?.correlationId === undefined && !uuid.test(correlationId)) {
-          return yield* new InvalidEvent({
-            eventType: events[0]?.type ?? "",
-            field: "correlationId",
-            problem: `is not given, and the aggregate's id ${
-              JSON.stringify(stream.aggregateId)
-            } is no UUID to stand for it`
-          })
-        }
-        const entries: Array<NewEntry> = []
-        for (const event of events) {
-          for (const field of ["aggregateType", "aggregateId"] as const) {
-            if (event[field] !== null && event[field] !== stream[field]) {
-              return yield* new InvalidEvent({
-                eventType: event.type,
-                field,
-                problem: `is ${JSON.stringify(event[field])}, and the stream is ${toText(stream)}`
-              })
-            }
-          }
-          const emission = { ...options, correlationId, event: { ...event, ...stream } }
-          entries.push(yield* Effect.fromResult(toEntry(emission, traceId, config)))
-        }
-        return entries
-      })
+      const toEntries = toStreamEntries(config)
 
       const runInline = Effect.fnUntraced(function*(stream: StreamId, version: number, count: number) {
         const events = yield* Effect.orDie(readPage(stream, "forward", version - count + 1, count))
@@ -234,24 +181,26 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
 
       const inTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
 
+      /** Again from the beginning, when only a new transaction can do it. */
+      const inOwnTransaction = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+        Effect.retry(self, { schedule: shortly, times: 10, while: isPassing })
+
       const gathered = yield* gatherAppends(db, appendToStream)
       /** Where no transaction of the caller's is open, appends of several callers share one. */
       const appendAnywhere = (stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) =>
-        Effect.flatMap(inTransaction, (inner) =>
-          inner || !oneStatement
-            ? append(stream, expected, entries)
-            : Effect.map(
-              Effect.tap(gathered(stream, expected, entries), wake),
-              (version): Appended => ({ version, ids: entries.map((entry) => entry.id) })
-            ))
+        Effect.flatMap(inTransaction, (inner): Effect.Effect<Appended, AppendError> => {
+          if (inner) return append(stream, expected, entries)
+          if (!oneStatement) return inOwnTransaction(append(stream, expected, entries))
+          return Effect.map(
+            Effect.tap(gathered(stream, expected, entries), wake),
+            (version) => ({ version, ids: entries.map((entry) => entry.id) })
+          )
+        })
 
       const transact = <A, E, R>(
         self: Effect.Effect<A, E, R>
       ): Effect.Effect<A, E | SqlError, Exclude<R, Transaction>> =>
-        Effect.flatMap(inTransaction, (inner) =>
-          inner
-            ? transactOnce(self)
-            : Effect.retry(transactOnce(self), { schedule: shortly, times: 10, while: isPassing }))
+        Effect.flatMap(inTransaction, (inner) => inner ? transactOnce(self) : inOwnTransaction(transactOnce(self)))
 
       const readPages = (stream: StreamId, direction: Direction, from: number, limit: number) =>
         Stream.paginate(
@@ -267,59 +216,11 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
           })
         )
 
-      const loadWithSnapshot = Effect.fnUntraced(
-        function*<Command, State, Event extends Happening<string, unknown>, E, R>(
-          decider: Decider<Command, State, Event, E, R>,
-          stream: StreamId
-        ) {
-          const kept = decider.snapshot === undefined ? Option.none() : yield* find(stream, decider.snapshot)
-          const snapshotVersion = Option.match(kept, { onNone: () => 0, onSome: (snapshot) => snapshot.version })
-          let state = Option.match(kept, { onNone: () => decider.initial, onSome: (snapshot) => snapshot.state })
-          let version = snapshotVersion
-          let size = pageSize
-          while (size === pageSize) {
-            const page = yield* readPage(stream, "forward", version + 1, pageSize)
-            for (const { envelope } of page) state = decider.evolve(state, yield* decider.read(envelope))
-            version += page.length
-            size = page.length
-          }
-          return { state, version, snapshotVersion }
-        }
-      )
-
-      const executeOnce = Effect.fnUntraced(function*<Command, State, Event extends Happening<string, unknown>, E, R>(
-        decider: Decider<Command, State, Event, E, R>,
-        stream: StreamId,
-        command: Command,
-        options: AppendOptions | undefined
-      ) {
-        const loaded = yield* loadWithSnapshot(decider, stream)
-        const events = yield* Effect.fromResult(decider.decide(command, loaded.state))
-        if (events.length === 0) return { ...loaded, events, ids: [] }
-        const made = yield* Effect.forEach(events, (event) => {
-          const definition = decider.definitions.get(event.type)
-          return definition === undefined
-            ? Effect.die(
-              new Error(`the decider of ${decider.aggregateType} has decided ${event.type}, which it does not define`)
-            )
-            : definition.make(event.data, { aggregateId: stream.aggregateId }) as Effect.Effect<
-              Effect.Success<ReturnType<typeof definition.make>>,
-              InvalidEvent,
-              R
-            >
-        })
-        const entries = yield* toEntries(stream, made, options)
-        const state = fold(decider, events, loaded.state)
-        const { snapshot } = decider
-        if (snapshot === undefined || loaded.version + events.length - loaded.snapshotVersion < snapshot.every) {
-          return { ...(yield* appendAnywhere(stream, loaded.version, entries)), state, events }
-        }
-        return yield* sql.withTransaction(Effect.gen(function*() {
-          const appended = yield* append(stream, loaded.version, entries)
-          const personal = [...decider.definitions.values()].some((definition) => definition.personal)
-          yield* keep(stream, snapshot, { state, version: appended.version }, personal)
-          return { ...appended, state, events }
-        }))
+      const { executeOnce, load } = commands({
+        db,
+        pageSize,
+        toEntries,
+        append: appendAnywhere
       })
 
       return EventStore.of({
@@ -341,7 +242,7 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
           ),
         load: (decider, aggregateId) =>
           Effect.map(
-            loadWithSnapshot(decider, { aggregateType: decider.aggregateType, aggregateId }),
+            load(decider, { aggregateType: decider.aggregateType, aggregateId }),
             ({ state, version }) => ({ state, version })
           ),
         execute: (decider, aggregateId, command, options) =>

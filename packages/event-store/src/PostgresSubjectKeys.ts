@@ -1,8 +1,8 @@
 /**
  * The keys of personal data in a table of the same database, zakops.subject_keys.
  *
- * Forgetting deletes a key and every snapshot that was folded from personal fields. Backups keep the key until they are gone themselves: give
- * another `SubjectKeys` where that must not be.
+ * Forgetting deletes a key and every snapshot that was folded from personal fields. Backups keep the key until they are gone themselves:
+ * give another `SubjectKeys` where that must not be.
  */
 import { SubjectKey, SubjectKeys } from "@zakops/events/SubjectKeys"
 import * as Database from "@zakops/migrations/Database"

@@ -1,8 +1,8 @@
 /**
  * A read model as a fold of the log: handler and checkpoint in one transaction, so that each event has its effect exactly once.
  *
- * A new version is built beside the old one, in tables of its own, and switched to when it has caught up; or one version is reset and built anew in
- * place. `run` runs it, one process at a time; `zakops projections` shows and rebuilds it.
+ * A new version is built beside the old one, in tables of its own, and switched to when it has caught up; or one version is reset and
+ * built anew in place. `run` runs it, one process at a time; `zakops projections` shows and rebuilds it.
  */
 import type {
   AnyEventDefinition,
@@ -62,15 +62,15 @@ interface Common<E, R> {
   /** Runs in the transaction in which this version becomes the live one: the place to point a view at its tables. */
   readonly onLive?: Effect.Effect<unknown, E, R> | undefined
   /**
-   * What becomes of an event whose handling fails: the projection stops there (unless given), or the event is parked, with those of its aggregate behind it,
-   * and the rest goes on. What is newer than this build is parked either way.
+   * What becomes of an event whose handling fails: the projection stops there (unless given), or the event is parked, with those of its
+   * aggregate behind it, and the rest goes on. What is newer than this build is parked either way.
    */
   readonly onFailure?: "stop" | "park" | undefined
 }
 
 /**
- * Defines a projection: by `handlers` for single events, whose types are then all that is read, or by `handle` for a batch at a time, with a
- * `filter`.
+ * Defines a projection: by `handlers` for single events, whose types are then all that is read, or by `handle` for a batch at a time,
+ * with a `filter`.
  *
  * @example
  * Projection.make({
@@ -128,8 +128,8 @@ export const subscriptionOf = ({ name, version }: { readonly name: string; reado
   `projection ${name} v${version}`
 
 /**
- * The projection cannot go on: at this event, or, where there is none, in its `reset` or `onLive`. What came before is committed; started again, it tries
- * the event again.
+ * The projection cannot go on: at this event, or, where there is none, in its `reset` or `onLive`. What came before is committed; started
+ * again, it tries the event again.
  */
 export class ProjectionStopped extends Schema.TaggedError<ProjectionStopped>()("ProjectionStopped", {
   projection: Schema.String,

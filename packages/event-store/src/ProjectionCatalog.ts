@@ -1,4 +1,6 @@
-/** What is known of the projections: which versions there are, which of them is live, how far each is, and what an operator asks of them. */
+/**
+ * What is known of the projections: which versions there are, which of them is live, how far each is, and what an operator asks of them.
+ */
 import * as Database from "@zakops/migrations/Database"
 import type { InvalidSchemaName } from "@zakops/migrations/SchemaName"
 import * as Effect from "effect/Effect"
@@ -15,7 +17,10 @@ export interface ProjectionState {
   readonly name: string
   readonly version: number
   readonly status: Status
-  /** The position of the last event handled, and that of the log's last event: the progress of a rebuild. Not a count: positions have gaps. */
+  /**
+   * The position of the last event handled, and that of the log's last event: the progress of a rebuild. Not a count: positions have
+   * gaps.
+   */
   readonly position: number
   readonly newest: number
   /** Where it stopped, if it has. */
@@ -81,8 +86,8 @@ const versionToChange = Effect.fnUntraced(function*(name: string, version: numbe
 })
 
 /**
- * Asks whoever runs the projection to empty its read model and build it anew from the first event: the given version, or the live one. Gives the
- * version. Refused where it has no `reset`.
+ * Asks whoever runs the projection to empty its read model and build it anew from the first event: the given version, or the live one.
+ * Gives the version. Refused where it has no `reset`.
  */
 export const requestRebuild = (name: string, version?: number): Access<number, ProjectionRefused> =>
   Effect.gen(function*() {
@@ -99,8 +104,8 @@ export const requestRebuild = (name: string, version?: number): Access<number, P
   })
 
 /**
- * Has this version become the live one as soon as it has caught up, also where a higher one is: the way back after a deployment was. Whoever runs
- * that version does it.
+ * Has this version become the live one as soon as it has caught up, also where a higher one is: the way back after a deployment was.
+ * Whoever runs that version does it.
  */
 export const requestSwitch = (name: string, version: number): Access<void, ProjectionRefused> =>
   Effect.gen(function*() {

@@ -33,8 +33,8 @@ export interface LogRow {
 }
 
 /**
- * The columns of an event of `log`. An older system's events may have no correlation id or time of their own. The transaction id is text (sql-pg
- * cannot decode it), so a statement that sorts by it has to say `log.xid`.
+ * The columns of an event of `log`. An older system's events may have no correlation id or time of their own. The transaction id is text
+ * (sql-pg cannot decode it), so a statement that sorts by it has to say `log.xid`.
  */
 export const columns = (sql: SqlClient, time: Fragment): Fragment =>
   sql`log.id, coalesce(log.correlation_id, log.id) AS correlation_id, log.aggregate_type, log.aggregate_id,

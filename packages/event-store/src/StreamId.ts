@@ -20,9 +20,9 @@ export type ExpectedVersion = number | "any" | "noStream" | "streamExists"
 /** Somebody else has appended in between, or the stream is (not) there. Nothing was written, and the transaction is usable. */
 export class WrongExpectedVersion extends Schema.TaggedError<WrongExpectedVersion>()("WrongExpectedVersion", {
   stream: Schema.String,
-  expected: Schema.Union([Schema.Number, Schema.String]),
+  expected: Schema.Union([Schema.Int, Schema.String]),
   /** 0 where there is no such stream. */
-  actual: Schema.Number
+  actual: Schema.Int
 }) {
   override get message() {
     return `stream ${this.stream}: expected ${
@@ -32,8 +32,8 @@ export class WrongExpectedVersion extends Schema.TaggedError<WrongExpectedVersio
 }
 
 /**
- * The stream's last event was written by a transaction that began to write after this one did. Readers go by transaction id, and would see
- * this event before that one. Nothing was written; only a new transaction can append: `EventStore.transact` starts it.
+ * The stream's last event was written by a transaction that began to write after this one did. Readers go by transaction id, and would
+ * see this event before that one. Nothing was written; only a new transaction can append: `EventStore.transact` starts it.
  */
 export class TransactionTooOld extends Schema.TaggedError<TransactionTooOld>()("TransactionTooOld", {
   stream: Schema.String

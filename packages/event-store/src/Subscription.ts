@@ -1,8 +1,8 @@
 /**
  * Reads the event log in an order that no later commit can change, and without ever skipping an event that commits late.
  *
- * `make` gives a durable subscription as an `EventSource`: a checkpoint, one active runner across all processes, at least once (the checkpoint moves
- * after a batch was handled). `stream` follows the log without leaving a trace in it.
+ * `make` gives a durable subscription as an `EventSource`: a checkpoint, one active runner across all processes, at least once (the
+ * checkpoint moves after a batch was handled). `stream` follows the log without leaving a trace in it.
  */
 import { PgClient } from "@effect/sql-pg/PgClient"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
@@ -73,12 +73,12 @@ export const onceASecond = <A, E, R>(self: Effect.Effect<A, E, R>) => {
 }
 
 /**
- * The durable subscription `name` (at most 100 characters). Any number of processes may run it: one does, the others stand by, and take over
- * within the lease and a poll when it dies, or at once when it stops. While it runs it sets the metrics
+ * The durable subscription `name` (at most 100 characters). Any number of processes may run it: one does, the others stand by, and take
+ * over within the lease and a poll when it dies, or at once when it stops. While it runs it sets the metrics
  * `zakops_subscription_lag_events` and `zakops_subscription_lag_seconds`.
  *
- * An event that the handler sets aside is parked, with those of its aggregate behind it. One that was newer than the build is tried again when a runner
- * starts, and every minute.
+ * An event that the handler sets aside is parked, with those of its aggregate behind it. One that was newer than the build is tried again
+ * when a runner starts, and every minute.
  */
 export const make = Effect.fnUntraced(function*(name: string, options?: DurableOptions): Effect.fn.Return<
   EventSource,

@@ -10,8 +10,8 @@ import { toText, TransactionTooOld, WrongExpectedVersion } from "./StreamId.ts"
 /**
  * Gives the stream's new version. Runs in whatever transaction is open; without one the statement is its own.
  *
- * The stream's row carries the order: whoever moves it has the lock until the end of its transaction, and `moved` is empty where the version
- * is not as expected or the last writer was younger. Then nothing else in the statement has rows to write.
+ * The stream's row carries the order: whoever moves it has the lock until the end of its transaction, and `moved` is empty where the
+ * version is not as expected or the last writer was younger. Then nothing else in the statement has rows to write.
  *
  * @param queue whether the entries are written to the outbox as well: not where it is switched off
  */
@@ -76,7 +76,9 @@ const fits = (expected: ExpectedVersion, actual: number): boolean => {
   }
 }
 
-/** The statement that moves the stream `by` events on, if it is as expected, and returns its new version. Waits for whoever is moving it. */
+/**
+ * The statement that moves the stream `by` events on, if it is as expected, and returns its new version. Waits for whoever is moving it.
+ */
 const moveStream = ({ sql, table }: Database, stream: StreamId, expected: ExpectedVersion, by: number): Fragment => {
   const insert = sql`INSERT INTO ${table.streams} AS stream (aggregate_type, aggregate_id, version, xid)
     VALUES (${stream.aggregateType}, ${stream.aggregateId}, ${by}::int, pg_current_xact_id())`

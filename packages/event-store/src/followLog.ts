@@ -29,8 +29,9 @@ export const outlastTrouble =
 const soon = (looks: number): Duration.Duration => Duration.millis(10 * 2 ** Math.min(looks, 20))
 
 /**
- * Listens in the scope, and gives a wait for the end of the log: until it is worth to look again after `cursor`, `pollInterval` at most. `looks` counts
- * the looks in a row that found nothing: events that an older transaction holds back are looked for soon, and then less and less often.
+ * Listens in the scope, and gives a wait for the end of the log: until it is worth to look again after `cursor`, `pollInterval` at most.
+ * `looks` counts the looks in a row that found nothing: events that an older transaction holds back are looked for soon, and then less
+ * and less often.
  */
 export const follow = Effect.fnUntraced(function*(db: Database, pollInterval: Duration.Duration) {
   const wakeups = yield* Queue.sliding<void>(1)

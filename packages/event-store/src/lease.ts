@@ -1,6 +1,6 @@
 /**
- * One runner for each subscription, across all processes: whoever holds the lease of its checkpoint. The others stand by and take over when it
- * is given up, or when it runs out because its holder is gone.
+ * One runner for each subscription, across all processes: whoever holds the lease of its checkpoint. The others stand by and take over
+ * when it is given up, or when it runs out because its holder is gone.
  *
  * A holder that was stopped for longer than its lease finds that its checkpoint no longer moves: the fence is the owner's id.
  */
@@ -23,7 +23,9 @@ export interface Ownership {
   readonly cursor: Cursor
 }
 
-/** Takes the lease if it is free, or run out. A subscription that is new begins at `first`. Gives nothing where somebody else holds it. */
+/**
+ * Takes the lease if it is free, or run out. A subscription that is new begins at `first`. Gives nothing where somebody else holds it.
+ */
 const acquire = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*(subscription: string, owner: string, lease: Duration.Duration, first: Cursor) {
     const time = yield* now

@@ -1,6 +1,6 @@
 /**
- * Events that a subscription has set aside. While one of an aggregate is parked, those of the same aggregate behind it are parked as well, so
- * that they are handled in their order, later.
+ * Events that a subscription has set aside. While one of an aggregate is parked, those of the same aggregate behind it are parked as
+ * well, so that they are handled in their order, later.
  *
  * Only the first of each aggregate is ever tried again; when it is done with, the next in line is.
  */

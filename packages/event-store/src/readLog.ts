@@ -28,8 +28,8 @@ export interface Page {
 const breadth = 10
 
 /**
- * At most `limit` events after `cursor` that pass the filter. Only below the oldest transaction that still runs: whatever commits later has a higher transaction
- * id. Walks the index agent_events_order; the comparison is row-wise, so that it is entered at the right place.
+ * At most `limit` events after `cursor` that pass the filter. Only below the oldest transaction that still runs: whatever commits later
+ * has a higher transaction id. Walks the index agent_events_order; the comparison is row-wise, so that it is entered at the right place.
  *
  * @param subscription whose parked events hold back those of the same aggregate
  */
@@ -105,7 +105,10 @@ const isBehind = ({ sql, table }: Database, subscription: string): Fragment =>
   sql`EXISTS (SELECT 1 FROM ${table.parkedEvents} AS parked WHERE parked.subscription = ${subscription}
     AND (parked.event_id = log.id OR (parked.aggregate_type = log.aggregate_type AND parked.aggregate_id = log.aggregate_id)))`
 
-/** Whether committed events after the cursor wait for an older transaction to end. Nobody tells when it does, if it wrote no events itself. */
+/**
+ * Whether committed events after the cursor wait for an older transaction to end. Nobody tells when it does, if it wrote no events
+ * itself.
+ */
 export const isHeldBack = ({ sql, table }: Database) => (cursor: Cursor) =>
   Effect.map(
     sql`SELECT 1 FROM ${table.agentEvents} AS log WHERE (log.xid, log.position) > (${cursor.xid}::xid8, ${cursor.position}) LIMIT 1`,

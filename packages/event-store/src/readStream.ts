@@ -8,8 +8,8 @@ import type { StreamId } from "./StreamId.ts"
 export type Direction = "forward" | "backward"
 
 /**
- * At most `limit` events from version `from` (itself included) in that direction. Sees what the open transaction has appended. Uses the index
- * agent_events_stream.
+ * At most `limit` events from version `from` (itself included) in that direction. Sees what the open transaction has appended. Uses the
+ * index agent_events_stream.
  */
 export const readStream = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*(

@@ -20,7 +20,10 @@ export class RestoredFromDump extends Schema.TaggedError<RestoredFromDump>()("Re
   }
 }
 
-/** Fails with `RestoredFromDump` where the log's newest transaction id lies in the future. Looks at one entry of the index agent_events_order. */
+/**
+ * Fails with `RestoredFromDump` where the log's newest transaction id lies in the future. Looks at one entry of the index
+ * agent_events_order.
+ */
 export const requireThisCluster = Effect.fnUntraced(function*({ schema, sql, table }: Database.Database) {
   // Where there are no tables, whoever needs them says so.
   const [log] = yield* sql<
@@ -40,8 +43,8 @@ export interface Repaired {
 
 /**
  * Gives all events the oldest transaction id, and positions in the order in which they were to be read. Checkpoints, parked events and
- * streams move along, so that subscriptions go on where they stood. In one transaction, under a lock that keeps writers and readers of the log out: some minutes for
- * each ten million events. Does nothing to a log that is of this cluster.
+ * streams move along, so that subscriptions go on where they stood. In one transaction, under a lock that keeps writers and readers of
+ * the log out: some minutes for each ten million events. Does nothing to a log that is of this cluster.
  *
  * Events that were written after the restore, before anybody noticed, keep their place after the restored ones.
  */

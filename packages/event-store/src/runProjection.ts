@@ -30,8 +30,8 @@ import { cursorOf, defaults, onceASecond, outlastReading, sameAggregate, tellPar
 import { measureLag } from "./SubscriptionLag.ts"
 
 /**
- * Runs until interrupted. Any number of processes may run the same projection: one does, the others stand by. Fails with `ProjectionStopped`,
- * which says where; while the database is in trouble it waits and goes on.
+ * Runs until interrupted. Any number of processes may run the same projection: one does, the others stand by. Fails with
+ * `ProjectionStopped`, which says where; while the database is in trouble it waits and goes on.
  *
  * A version that another one has replaced does nothing any more, until `requestSwitch` calls it back.
  */
@@ -62,8 +62,8 @@ export const run = Effect.fnUntraced(function*<E, R>(
     })
 
   /**
-   * Runs the program's part of a transaction. What is the database's trouble fails as such, to be tried again; what else goes wrong is given
-   * as a cause.
+   * Runs the program's part of a transaction. What is the database's trouble fails as such, to be tried again; what else goes wrong is
+   * given as a cause.
    */
   const attempt = <A>(self: Effect.Effect<unknown, E, R>, done: A): Effect.Effect<A, SqlError | Failed, R> =>
     Effect.catchCause(Effect.as(self, done), (cause): Effect.Effect<never, SqlError | Failed> => {
@@ -72,7 +72,9 @@ export const run = Effect.fnUntraced(function*<E, R>(
       return SqlErrors.isTrouble(error) ? Effect.fail(error) : Effect.fail(new Failed(cause))
     })
 
-  /** The whole page, or nothing of it. The checkpoint comes first: it is the fence, and no one else can write for this projection then. */
+  /**
+   * The whole page, or nothing of it. The checkpoint comes first: it is the fence, and no one else can write for this projection then.
+   */
   const handleAll = (owner: string, end: Cursor, page: Page) =>
     sql.withTransaction(Effect.gen(function*() {
       yield* moveTo(subscription, owner, end)
@@ -83,7 +85,10 @@ export const run = Effect.fnUntraced(function*<E, R>(
       if (Arr.isReadonlyArrayNonEmpty(free)) yield* attempt(projection.handle(free), undefined)
     }))
 
-  /** One event after another, each in a savepoint: the ones that fail are parked, or the first of them stops the projection after those before it. */
+  /**
+   * One event after another, each in a savepoint: the ones that fail are parked, or the first of them stops the projection after those
+   * before it.
+   */
   const handleEach = (owner: string, at: Cursor, end: Cursor, page: Page) =>
     sql.withTransaction(Effect.gen(function*() {
       yield* moveTo(subscription, owner, end)

@@ -35,8 +35,8 @@ export class TransportDown extends Schema.TaggedError<TransportDown>()("Transpor
 }
 
 /**
- * `NewerThanThisBuild` comes of a publisher that decodes: the entry is parked, uncharged, until a process whose build knows that version takes
- * it up.
+ * `NewerThanThisBuild` comes of a publisher that decodes: the entry is parked, uncharged, until a process whose build knows that version
+ * takes it up.
  */
 export type PublishError = Transient | Permanent | TransportDown | NewerThanThisBuild
 

@@ -40,8 +40,8 @@ export interface EventSource {
   readonly name: string
   /**
    * Calls `handle` with one batch after another, in the source's order, until interrupted. Marks a batch as taken when `handle` has
-   * succeeded, and fails with what `handle` fails with. An event that is set aside is kept, with those of its aggregate behind it, so that
-   * no aggregate's events change places; they are handed out later on.
+   * succeeded, and fails with what `handle` fails with. An event that is set aside is kept, with those of its aggregate behind it, so
+   * that no aggregate's events change places; they are handed out later on.
    */
   readonly consume: <E, R>(
     handle: (batch: NonEmptyReadonlyArray<EventEnvelope>) => Effect.Effect<void, E | SetAside, R>

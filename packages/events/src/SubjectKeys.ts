@@ -1,8 +1,8 @@
 /**
  * The port to the keys of personal data: one key for each subject, whose deletion makes all that it enciphered unreadable.
  *
- * `@zakops/event-store` keeps them in a table of the same database. Keys that stand in backups can be brought back with them: where that must
- * not be, give an implementation over a key management service.
+ * `@zakops/event-store` keeps them in a table of the same database. Keys that stand in backups can be brought back with them: where that
+ * must not be, give an implementation over a key management service.
  */
 import * as Context from "effect/Context"
 import type * as Data from "effect/Data"

@@ -1,9 +1,9 @@
 /**
  * Takes events from any source through the inbox to typed handlers, one for each event definition.
  *
- * One event after another in the source's order, each in a transaction with its inbox row. A handler that fails or dies is tried again, and holds the
- * events behind it up meanwhile: none is passed over. An event that is newer than this build is set aside until a build that knows it runs; one that cannot be
- * decoded stops the consumer with its id named.
+ * One event after another in the source's order, each in a transaction with its inbox row. A handler that fails or dies is tried again,
+ * and holds the events behind it up meanwhile: none is passed over. An event that is newer than this build is set aside until a build
+ * that knows it runs; one that cannot be decoded stops the consumer with its id named.
  */
 import { NewerThanThisBuild } from "@zakops/events/EventDefinition"
 import type { AnyEventDefinition, Payload, ReadEvent, Services, UndecodableEvent } from "@zakops/events/EventDefinition"
@@ -56,8 +56,8 @@ const undecodable = (error: unknown): error is NewerThanThisBuild | UndecodableE
 }
 
 /**
- * Runs until interrupted. Events of types without a handler are passed over. Fails with an event that cannot be decoded at all, with a source that
- * cannot be read, and with a handler's error once `retry` is exhausted (`patiently` never is).
+ * Runs until interrupted. Events of types without a handler are passed over. Fails with an event that cannot be decoded at all, with a
+ * source that cannot be read, and with a handler's error once `retry` is exhausted (`patiently` never is).
  *
  * @param consumerId at most 100 characters; the inbox remembers under this name what was handled, so keep it
  */

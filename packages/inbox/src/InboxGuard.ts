@@ -45,16 +45,16 @@ export interface OpenGuard {
 
 export class InboxGuard extends Context.Service<InboxGuard, {
   /**
-   * Runs `handler` unless this consumer has handled the event: `some` of its result, or `none` when it was skipped. Runs in a transaction of
-   * its own, or in a savepoint of the open one. A handler that fails leaves no inbox row, so that the next delivery tries again.
+   * Runs `handler` unless this consumer has handled the event: `some` of its result, or `none` when it was skipped. Runs in a transaction
+   * of its own, or in a savepoint of the open one. A handler that fails leaves no inbox row, so that the next delivery tries again.
    */
   readonly once: <A, E, R>(
     delivery: Delivery,
     handler: Effect.Effect<A, E, R>
   ) => Effect.Effect<Option.Option<A>, E | SqlError | InvalidDelivery, R>
   /**
-   * As `once`, for many events in one transaction: `handler` gets those event ids that were not handled yet, in the order given, each once.
-   * It is not called when there are none. When it fails, all of them will be delivered again.
+   * As `once`, for many events in one transaction: `handler` gets those event ids that were not handled yet, in the order given, each
+   * once. It is not called when there are none. When it fails, all of them will be delivered again.
    */
   readonly onceForEach: <A, E, R>(
     consumerId: string,
@@ -62,8 +62,8 @@ export class InboxGuard extends Context.Service<InboxGuard, {
     handler: (newIds: ReadonlyArray<string>) => Effect.Effect<A, E, R>
   ) => Effect.Effect<Option.Option<A>, E | SqlError | InvalidDelivery, R>
   /**
-   * Opens a transaction on a connection of its own and looks whether to process; what runs `within` it commits with the inbox row when the
-   * scope closes in success, and is rolled back when it closes in failure. A COMMIT that fails is a defect of the scope's closing.
+   * Opens a transaction on a connection of its own and looks whether to process; what runs `within` it commits with the inbox row when
+   * the scope closes in success, and is rolled back when it closes in failure. A COMMIT that fails is a defect of the scope's closing.
    *
    * @example
    * Effect.scoped(Effect.gen(function*() {
@@ -124,8 +124,8 @@ export class InboxGuard extends Context.Service<InboxGuard, {
 }
 
 /**
- * Inserts the inbox rows that are not there yet and gives their event ids. Waits for another transaction that is inserting one of them. The
- * ids are sorted, so that two overlapping batches wait for each other in one order and cannot deadlock.
+ * Inserts the inbox rows that are not there yet and gives their event ids. Waits for another transaction that is inserting one of them.
+ * The ids are sorted, so that two overlapping batches wait for each other in one order and cannot deadlock.
  */
 const recordDeliveries = ({ now, sql, table }: Database.Database) =>
   Effect.fnUntraced(function*(consumerId: string, eventIds: ReadonlyArray<string>) {

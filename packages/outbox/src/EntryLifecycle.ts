@@ -1,8 +1,8 @@
 /**
  * The life of an outbox entry as a pure state machine: pending, processing, delivered, dead.
  *
- * `decide` holds the rules (the dead-letter rule, the lease, the fence) and answers with a fact or a refusal; `evolve` applies a fact. The
- * SQL of the processor is tested against the two: after each step of a random sequence, row and fold are equal.
+ * `decide` holds the rules (the dead-letter rule, the lease, the fence) and answers with a fact or a refusal; `evolve` applies a fact.
+ * The SQL of the processor is tested against the two: after each step of a random sequence, row and fold are equal.
  */
 import * as Data from "effect/Data"
 

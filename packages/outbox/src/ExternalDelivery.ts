@@ -106,7 +106,8 @@ export const make = (db: Database, publisher: External, settings: OutboxSettings
       })
     )
 
-    // Nothing interrupts between the moments that room is taken, entries are claimed, and their deliveries begin: an entry lost on the way
+    // Nothing interrupts between the moments that room is taken, entries are claimed, and their deliveries begin: an entry lost on the
+    // way
     // would wait for its lease, and its room would be missed for ever.
     const take = (limit: number, waitForRoom: number) =>
       Effect.uninterruptibleMask((restore) =>

@@ -16,8 +16,9 @@ import { SqlClient } from "effect/sql/SqlClient"
 const gathering = Duration.millis(5)
 
 /**
- * Gives an effect that asks for a NOTIFY on each of `channels` and returns at once. All that is asked for within 5 ms is sent in one statement; the first
- * is sent without delay. Runs a fiber in the scope. A notification that cannot be sent is logged at debug level: listeners poll.
+ * Gives an effect that asks for a NOTIFY on each of `channels` and returns at once. All that is asked for within 5 ms is sent in one
+ * statement; the first is sent without delay. Runs a fiber in the scope. A notification that cannot be sent is logged at debug level:
+ * listeners poll.
  */
 export const notifier = Effect.gen(function*() {
   const sql = yield* SqlClient

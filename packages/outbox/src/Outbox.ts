@@ -19,12 +19,12 @@ import { insertEntries, insertEntry } from "./insertEntries.ts"
 import { OutboxConfig } from "./OutboxConfig.ts"
 import { publishDirectly } from "./publishDirectly.ts"
 import { requireOwnTransaction } from "./requireOwnTransaction.ts"
-import { Transaction } from "./TransactionalPublisher.ts"
+import type { Transaction } from "./TransactionalPublisher.ts"
 import { Wakeup } from "./Wakeup.ts"
 
 /**
- * `InvalidEvent` names the field and leaves the transaction usable. `SqlError` comes from the INSERT, and has ended it. `PublishError` comes
- * only where the outbox is switched off, from the destination itself.
+ * `InvalidEvent` names the field and leaves the transaction usable. `SqlError` comes from the INSERT, and has ended it. `PublishError`
+ * comes only where the outbox is switched off, from the destination itself.
  */
 export type EmitError = InvalidEvent | SqlError | PublishError
 
@@ -37,8 +37,8 @@ export class Outbox extends Context.Service<Outbox, {
   /** Writes the event in the open transaction and gives its id. Delivered after the commit, never after a roll-back. */
   readonly emit: (event: Event, options: EmitOptions) => Effect.Effect<string, EmitError, Transaction>
   /**
-   * Writes many events in the open transaction, in this order, in as few statements as can be, and gives their ids. All are checked before
-   * the first is written.
+   * Writes many events in the open transaction, in this order, in as few statements as can be, and gives their ids. All are checked
+   * before the first is written.
    */
   readonly emitAll: (
     emissions: ReadonlyArray<Emission>

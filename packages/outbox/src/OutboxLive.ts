@@ -48,8 +48,8 @@ type Services = Outbox | OutboxWriter | OutboxProcessor | TransactionalPublisher
 type Needs = PgClient | SqlClient | EventPublisher
 
 /**
- * Fails at start with `InvalidSetting`, `InvalidSchemaName` or `NotMigrated`, each one line that says what to do, or with the `SqlError` of
- * a database that does not answer.
+ * Fails at start with `InvalidSetting`, `InvalidSchemaName` or `NotMigrated`, each one line that says what to do, or with the `SqlError`
+ * of a database that does not answer.
  */
 export const OutboxLive: Layer.Layer<
   Services | OutboxConfig,

@@ -24,8 +24,8 @@ export class OutboxProcessor extends Context.Service<OutboxProcessor, {
   /** Repeats `runOnce` until nothing is due any more, and adds up. Entries that wait for a later attempt stay. */
   readonly drain: Effect.Effect<ProcessorCounts.ProcessorCounts, SqlError>
   /**
-   * Delivers in the background until the scope closes, which then waits for what is in flight, at most `OUTBOX_DRAIN_TIMEOUT`, and hands back
-   * the rest uncharged. Never fails: while the database is away it logs and tries again.
+   * Delivers in the background until the scope closes, which then waits for what is in flight, at most `OUTBOX_DRAIN_TIMEOUT`, and hands
+   * back the rest uncharged. Never fails: while the database is away it logs and tries again.
    */
   readonly start: Effect.Effect<void, never, Scope.Scope>
 }>()("@zakops/outbox/OutboxProcessor") {

@@ -1,8 +1,8 @@
 /**
  * Delivery to a publisher in the same database: found, copied and marked delivered in one statement, which is one transaction.
  *
- * Exactly once. Nothing is claimed that anyone could see: the row lock is the claim, and a worker that dies takes its transaction along. When
- * a batch fails, the entries at fault are searched for by halves, and only they are charged.
+ * Exactly once. Nothing is claimed that anyone could see: the row lock is the claim, and a worker that dies takes its transaction along.
+ * When a batch fails, the entries at fault are searched for by halves, and only they are charged.
  */
 import type { Transactional } from "@zakops/events/EventPublisher"
 import type { Database } from "@zakops/migrations/Database"

@@ -44,7 +44,9 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
   readonly transact: <A, E, R>(
     self: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | SqlError, Exclude<R, Transaction>>
-  /** Lets `self` emit in the transaction that a plain `sql.withTransaction` has opened. Opens nothing: `NoTransaction` if there is none. */
+  /**
+   * Lets `self` emit in the transaction that a plain `sql.withTransaction` has opened. Opens nothing: `NoTransaction` if there is none.
+   */
   readonly join: <A, E, R>(
     self: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | NoTransaction, Exclude<R, Transaction>>

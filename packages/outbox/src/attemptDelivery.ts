@@ -33,7 +33,8 @@ export const handBack = (entry: ClaimedEntry): Attempt =>
   settle(entry, Command.HandBack({ claimId: entry.claimId }), nothing)
 
 /**
- * Calls the publisher, unless the entry shows without it that the attempt has failed. Never fails: what goes wrong is the attempt's outcome.
+ * Calls the publisher, unless the entry shows without it that the attempt has failed. Never fails: what goes wrong is the attempt's
+ * outcome.
  */
 export const attemptDelivery = (publisher: External, policy: RetrySchedule, timeout: Duration.Duration) => {
   const fail = (entry: ClaimedEntry, error: string, heard: Heard, permanent = false) =>

@@ -7,8 +7,8 @@ import type { ClaimedEntry, ClaimedRow } from "./OutboxEntry.ts"
 import { fromRow } from "./OutboxEntry.ts"
 
 /**
- * Claims at most `limit` entries under `claimId`, in one statement and its own transaction. Each is charged an attempt, except where a lease
- * has run out: that attempt was charged when it began, and comes back as `expired`, to be failed.
+ * Claims at most `limit` entries under `claimId`, in one statement and its own transaction. Each is charged an attempt, except where a
+ * lease has run out: that attempt was charged when it began, and comes back as `expired`, to be failed.
  *
  * The rows are found by ctid through an array: joined to a CTE by id, a generic plan reads the whole table.
  */

@@ -3,8 +3,8 @@ import type { Database } from "@zakops/migrations/Database"
 import type { Fragment } from "effect/sql/Statement"
 
 /**
- * The `columns` of at most `limit` due entries, oldest due time first, locked for this transaction; those that another worker has locked are
- * left out. Due is what is pending, and what is processing under a lease that has run out (or under none: an older system's).
+ * The `columns` of at most `limit` due entries, oldest due time first, locked for this transaction; those that another worker has locked
+ * are left out. Due is what is pending, and what is processing under a lease that has run out (or under none: an older system's).
  *
  * Walks the index outbox_due. Entries that are being worked on lie at its front and are passed over: as many as there are in flight.
  */

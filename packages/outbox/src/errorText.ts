@@ -2,7 +2,9 @@
 
 const mostCharacters = 2000
 
-/** Control characters become spaces (a NUL would make the UPDATE itself fail), half surrogate pairs U+FFFD; at most 2,000 characters stay. */
+/**
+ * Control characters become spaces (a NUL would make the UPDATE itself fail), half surrogate pairs U+FFFD; at most 2,000 characters stay.
+ */
 export const errorText = (text: string): string => {
   const clean = text.slice(0, mostCharacters * 2).toWellFormed()
     // oxlint-disable-next-line no-control-regex -- control characters are what is looked for

@@ -41,8 +41,9 @@ export const insertFrom = (
 /**
  * The entries as a relation with the columns of the outbox, to stand after FROM; seq numbers them in the order given, from 0.
  *
- * A single one is a row of parameters: half the work for Postgres (a whole append: 4,500 against 7,800 a second). Many are one JSON parameter: sql-pg
- * cannot bind an array of only NULLs, and a VALUES list makes new statement text for every length (18 ms for 1,000 rows against 26).
+ * A single one is a row of parameters: half the work for Postgres (a whole append: 4,500 against 7,800 a second). Many are one JSON
+ * parameter: sql-pg cannot bind an array of only NULLs, and a VALUES list makes new statement text for every length (18 ms for 1,000 rows
+ * against 26).
  */
 export const asRelation = (sql: SqlClient, entries: ReadonlyArray<NewEntry>): Fragment => {
   const [entry] = entries

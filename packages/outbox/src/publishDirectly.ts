@@ -9,8 +9,8 @@ import type { NewEntry } from "./Emission.ts"
 import { asRelation } from "./insertEntries.ts"
 
 /**
- * To the database's own log in the open transaction; to anything else at once, whatever becomes of the transaction: what could be promised
- * before there was an outbox.
+ * To the database's own log in the open transaction; to anything else at once, whatever becomes of the transaction: what could be
+ * promised before there was an outbox.
  */
 export const publishDirectly =
   ({ now, sql }: Database, publisher: External | Transactional) =>

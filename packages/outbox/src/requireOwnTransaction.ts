@@ -4,7 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Transaction } from "./TransactionalPublisher.ts"
 
-/** A `Transaction` that was carried out of its transaction, by a forked fiber or a stored context, would write on its own: that is a defect. */
+/**
+ * A `Transaction` that was carried out of its transaction, by a forked fiber or a stored context, would write on its own: that is a
+ * defect.
+ */
 export const requireOwnTransaction = Effect.fnUntraced(function*({ sql }: Database) {
   const granted = yield* Transaction
   const open = yield* Effect.serviceOption(sql.transactionService)

@@ -24,7 +24,9 @@ export interface Account {
 /** By deal id. */
 export type Accounts = Map<string, Account>
 
-/** Every how many deals one is above the limit, so that winning it is rolled back, and one has an action that the log refuses at first. */
+/**
+ * Every how many deals one is above the limit, so that winning it is rolled back, and one has an action that the log refuses at first.
+ */
 const everyLarge = 8
 const everyFlaky = 25
 

@@ -1,8 +1,8 @@
 /**
  * What goes wrong in the demo: a trigger that stands in for whatever can refuse a row of the log. It is gone when the scope closes.
  *
- * Events with a title that begins with "flaky" are refused twice and then taken; those that begin with "poison" never. The demo gives such titles
- * to actions, whose events the outbox brings to the log; a deal's events are in it with its own transaction.
+ * Events with a title that begins with "flaky" are refused twice and then taken; those that begin with "poison" never. The demo gives
+ * such titles to actions, whose events the outbox brings to the log; a deal's events are in it with its own transaction.
  */
 import * as Database from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"

@@ -1,8 +1,8 @@
 /**
  * The demo: a database, the deal desk's API, workers and traffic, with everything that goes wrong shown live.
  *
- * `--exit` ends after the scenario and checks the books: exit code 0 only if nothing is lost, doubled, or delivered after a roll-back. The
- * last line is then JSON. DATABASE_URL names the server to use instead of an embedded one.
+ * `--exit` ends after the scenario and checks the books: exit code 0 only if nothing is lost, doubled, or delivered after a roll-back.
+ * The last line is then JSON. DATABASE_URL names the server to use instead of an embedded one.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as PgClient from "@effect/sql-pg/PgClient"

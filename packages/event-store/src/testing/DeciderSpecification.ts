@@ -30,6 +30,7 @@ export const of = <Command, State, Event extends Happening<string, unknown>, E, 
       }
       return {
         /** Exactly these events, in this order; none of them: nothing happens. */
+        // oxlint-disable-next-line unicorn/no-thenable -- given, when, then: nobody awaits it
         then: (...expected: ReadonlyArray<Event>): void => assert.deepEqual(events(), expected),
         /** The command is refused with this error. */
         thenRefuses: (expected: E): void => {

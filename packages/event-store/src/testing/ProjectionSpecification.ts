@@ -1,6 +1,6 @@
 /**
- * Specifies a projection in given / when / then against a real database, in any test runner. All of it runs in one transaction that is rolled
- * back at the end, so that specifications leave nothing behind.
+ * Specifies a projection in given / when / then against a real database, in any test runner. All of it runs in one transaction that is
+ * rolled back at the end, so that specifications leave nothing behind.
  *
  * @example
  * yield* ProjectionSpecification.of(pipeline)
@@ -67,6 +67,7 @@ export const of = <E, R>(projection: Projection<E, R>) => ({
     /** Events that are handled in one batch. */
     when: (...batch: ReadonlyArray<Event>) => ({
       /** Whatever the read model answers to `query` then. */
+      // oxlint-disable-next-line unicorn/no-thenable -- given, when, then: nobody awaits it
       then: <A, E2, R2>(query: Effect.Effect<A, E2, R2>, expected: NoInfer<A>) =>
         Effect.map(
           inRolledBackTransaction(Effect.gen(function*() {
