@@ -94,14 +94,15 @@ const fill = Effect.fnUntraced(function*(store: Emmett, size: number) {
   }
 })
 
-const toManyStreams: Race = {
-  name: "append one event each to many streams, 16 at a time",
+/** @param callers appends in flight at the same time, over the same pool of 16 connections */
+const toManyStreams = (callers: number): Race => ({
+  name: `append one event each to many streams, ${callers} callers`,
   unit: "appends/s",
   size: 20_000,
   quickSize: 3_000,
   goal: 2,
   contestants: [
-    ours("EventStore.write, 16 connections; writes the outbox as well", (size) =>
+    ours("EventStore.write, pool of 16; writes the outbox as well", (size) =>
       Effect.gen(function*() {
         const { write } = yield* EventStore
         return yield* rateOf(
@@ -109,7 +110,7 @@ const toManyStreams: Race = {
           Effect.forEach(range(size), (n) =>
             Effect.flatMap(ItemAdded.make(item(n)), (event) =>
               write({ aggregateType: "cart", aggregateId: randomUUID() }, "noStream", [event])), {
-            concurrency: connections,
+            concurrency: callers,
             discard: true
           })
         )
@@ -122,10 +123,10 @@ const toManyStreams: Race = {
             store.appendToStream(`cart-${randomUUID()}`, [emmettEvent(n)], {
               expectedStreamVersion: "STREAM_DOES_NOT_EXIST"
             })
-          ), { concurrency: connections, discard: true })
+          ), { concurrency: callers, discard: true })
       ))
   ]
-}
+})
 
 const writers = 16
 
@@ -291,4 +292,10 @@ const catchUp: Race = {
   ]
 }
 
-export const eventStoreRaces: ReadonlyArray<Race> = [toManyStreams, toOneStream, oneWriter, catchUp]
+export const eventStoreRaces: ReadonlyArray<Race> = [
+  toManyStreams(64),
+  toManyStreams(16),
+  toOneStream,
+  oneWriter,
+  catchUp
+]
