@@ -36,7 +36,13 @@ export const make: Effect.Effect<Database, InvalidSchemaName, SqlClient> = Effec
       snapshots: literal("snapshots"),
       parkedEvents: literal("parkedEvents"),
       projections: literal("projections"),
-      subjectKeys: literal("subjectKeys")
+      subjectKeys: literal("subjectKeys"),
+      outboxAttempts: literal("outboxAttempts"),
+      dedupeKeys: literal("dedupeKeys"),
+      flow: literal("flow"),
+      audit: literal("audit"),
+      tasks: literal("tasks"),
+      shadowDeliveries: literal("shadowDeliveries")
     },
     now: time(sql)
   }

@@ -11,6 +11,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import * as first from "./0001_outbox_inbox_and_log.ts"
 import * as second from "./0002_event_sourcing.ts"
+import * as third from "./0003_delivery.ts"
 import type { InvalidSchemaName, Tables } from "./SchemaName.ts"
 import { schemaName, tables } from "./SchemaName.ts"
 
@@ -24,7 +25,8 @@ export interface Migration {
 /** All versions, oldest first. A version that was released is never changed. */
 export const migrations: ReadonlyArray<Migration> = [
   { id: 1, name: "outbox_inbox_and_log", statements: first.statements },
-  { id: 2, name: "event_sourcing", statements: second.statements }
+  { id: 2, name: "event_sourcing", statements: second.statements },
+  { id: 3, name: "delivery", statements: third.statements }
 ]
 
 const newest = Math.max(...migrations.map((migration) => migration.id))

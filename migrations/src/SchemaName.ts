@@ -39,6 +39,12 @@ export interface Tables {
   readonly parkedEvents: string
   readonly projections: string
   readonly subjectKeys: string
+  readonly outboxAttempts: string
+  readonly dedupeKeys: string
+  readonly flow: string
+  readonly audit: string
+  readonly tasks: string
+  readonly shadowDeliveries: string
 }
 
 const tablesOf = (name: string): Tables => {
@@ -54,7 +60,13 @@ const tablesOf = (name: string): Tables => {
     snapshots: qualified("snapshots"),
     parkedEvents: qualified("parked_events"),
     projections: qualified("projections"),
-    subjectKeys: qualified("subject_keys")
+    subjectKeys: qualified("subject_keys"),
+    outboxAttempts: qualified("outbox_attempts"),
+    dedupeKeys: qualified("dedupe_keys"),
+    flow: qualified("flow"),
+    audit: qualified("audit"),
+    tasks: qualified("tasks"),
+    shadowDeliveries: qualified("shadow_deliveries")
   }
 }
 

@@ -57,7 +57,8 @@ export const loggedIds = Effect.gen(function*() {
 export const emptyTables = Effect.gen(function*() {
   const sql = yield* SqlClient
   yield* sql`TRUNCATE zakops.outbox, zakops.inbox, zakops.checkpoints, zakops.streams, zakops.snapshots, zakops.parked_events,
-    zakops.projections`
+    zakops.projections, zakops.outbox_attempts, zakops.dedupe_keys, zakops.flow, zakops.audit, zakops.tasks,
+    zakops.shadow_deliveries`
   yield* sql`ALTER TABLE zakops.agent_events DISABLE TRIGGER agent_events_append_only`
   yield* sql`TRUNCATE zakops.agent_events`
   yield* sql`ALTER TABLE zakops.agent_events ENABLE TRIGGER agent_events_append_only`

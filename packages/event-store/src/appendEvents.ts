@@ -30,7 +30,7 @@ export const appendEvents = (db: Database, queue: boolean) => {
       const single = count === 1
       const events = single ? sql`(${numbered}) AS events` : sql.literal("events")
       const asCte = single ? sql.literal("") : sql`events AS (${numbered}),`
-      const queued = queue ? sql`, queued AS (${insertFrom(sql, table, events, time)})` : sql.literal("")
+      const queued = queue ? sql`, queued AS (${insertFrom(db, events, time, entries)})` : sql.literal("")
       const [row] = yield* sql<{ version: number }>`
       WITH moved AS (${moveStream(db, stream, expected, count)}),
       ${asCte}

@@ -29,8 +29,9 @@ export const eventsOf = ({ appends }: Group): number => appends.reduce((sum, { e
  * Streams are looked up one by one, and moved by their ctid: a join would be planned while the table is small, and read all of it when it
  * is not.
  */
-export const appendGroups = ({ now, sql, table }: Database) =>
+export const appendGroups = (db: Database) =>
   Effect.fnUntraced(function*(groups: ReadonlyArray<Group>) {
+    const { now, sql, table } = db
     const time = yield* now
     const wanted = groups.map((group, index) => ({
       index,
@@ -87,7 +88,7 @@ export const appendGroups = ({ now, sql, table }: Database) =>
       asRecordset(sql, entries)
     } JOIN placed ON placed.index = (${`{${groupOf.join()}}`}::int[])[entries.seq + 1]
       ),
-      queued AS (${insertFrom(sql, table, events, time)}),
+      queued AS (${insertFrom(db, events, time, entries)}),
       logged AS (
         INSERT INTO ${table.agentEvents} (${logColumns(sql)}, stream_version, created_at)
         SELECT ${logColumns(sql)}, stream_version, ${time} FROM events ORDER BY seq

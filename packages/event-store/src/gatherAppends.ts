@@ -186,6 +186,8 @@ export const gatherAppends = Effect.fnUntraced(function*(db: Database, alone: Ap
   const append: AppendAlone = (stream, expected, entries) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
+        // It may have to wait for the lock of its key.
+        if (entries.some(({ orderingKey }) => orderingKey !== null)) return restore(alone(stream, expected, entries))
         if (busy > 0 || company > 1 || waiting.length > 0) return restore(inCompany(stream, expected, entries))
         // Where appends come one by one, each goes straight: a queue and another fiber would only delay it.
         return Effect.ensuring(restore(alone(stream, expected, entries)), occupy([stream]).ended)

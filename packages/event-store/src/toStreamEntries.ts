@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import type { StreamId } from "./StreamId.ts"
 import { toText } from "./StreamId.ts"
 
-/** As for `emit`, for all events of an append. */
-export interface AppendOptions extends Omit<EmitOptions, "id" | "correlationId"> {
+/** As for `emit`, for all events of an append. An append is never left out in part, so there is no deduplication key. */
+export interface AppendOptions extends Omit<EmitOptions, "id" | "correlationId" | "dedupeKey" | "dedupeWindow"> {
   /** A UUID; the aggregate's id when it is not given, which then has to be one. */
   readonly correlationId?: string | undefined
 }

@@ -8,6 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import type { DeliveryOptions, DeliverySettings } from "./DeliverySettings.ts"
+import { problemOf, settingsOf } from "./DeliverySettings.ts"
 import type { EventEnvelope } from "./EventEnvelope.ts"
 import { InvalidEvent } from "./InvalidEvent.ts"
 import * as JsonText from "./JsonText.ts"
@@ -27,6 +29,8 @@ export interface Event<
   readonly aggregateId: string | null
   readonly data: A
   readonly json: string
+  /** How it is to be delivered, where its definition says so. */
+  readonly delivery?: DeliverySettings | undefined
 }
 
 /** An event that was read back: the envelope, with the typed payload of the newest version. */
@@ -115,6 +119,7 @@ interface Options<A, I, RD, RE, Aggregate> {
   readonly aggregateType?: Aggregate | undefined
   readonly aggregateId?: ((data: A) => string) | undefined
   readonly upcasters?: Upcasters | undefined
+  readonly delivery?: DeliveryOptions<A> | undefined
 }
 
 /**
@@ -123,7 +128,7 @@ interface Options<A, I, RD, RE, Aggregate> {
  * @param type     at most 100 characters, for example `deal.created`
  * @param options  `version` is 1 unless given. `upcasters` holds for each older version that may still be read the function to the
  *                 next. A gap among them throws here, when the module loads: there is no event to lose yet. `subject` says whose data
- *                 the fields made by `Personal.field` hold.
+ *                 the fields made by `Personal.field` hold. `delivery` says in which order its events are delivered, and how often tried.
  *
  * @example
  * const DealCreated = EventDefinition.make("deal.created", {
@@ -148,7 +153,8 @@ export const make: {
   const version = options.version ?? 1
   const upcasters = options.upcasters ?? {}
   const aggregateType = (options.aggregateType ?? null) as Aggregate
-  const wrong = definitionProblem(type, version, aggregateType, upcasters)
+  const delivery = options.delivery ?? {}
+  const wrong = definitionProblem(type, version, aggregateType, upcasters) ?? problemOf(delivery)
   if (wrong !== undefined) throw new TypeError(`the definition of event ${JSON.stringify(type)} is wrong: ${wrong}`)
 
   const encodePayload = Schema.encodeUnknownEffect(options.payload)
@@ -163,6 +169,7 @@ export const make: {
         Exclude<RE, Subject>
       >
   const decodePayload = Schema.decodeUnknownEffect(options.payload)
+  const deliveryOf = options.delivery === undefined ? undefined : settingsOf(options.delivery)
   const refuse = (field: string, problem: string) => new InvalidEvent({ eventType: type, field, problem })
 
   return {
@@ -179,7 +186,15 @@ export const make: {
       const json = JsonText.encode(encoded, "data")
       if (Result.isFailure(json)) return yield* refuse(json.failure.path, json.failure.problem)
       const aggregateId = given?.aggregateId ?? options.aggregateId?.(data) ?? null
-      return { type, schemaVersion: version, aggregateType, aggregateId, data, json: json.success }
+      return {
+        type,
+        schemaVersion: version,
+        aggregateType,
+        aggregateId,
+        data,
+        json: json.success,
+        delivery: deliveryOf?.(data)
+      }
     }),
     decode: Effect.fnUntraced(function*(envelope) {
       const about = { eventId: envelope.id, eventType: type, version: envelope.schemaVersion }

@@ -13,8 +13,14 @@ import type { EventEnvelope } from "./EventEnvelope.ts"
 
 const why = { reason: Schema.String, cause: Schema.optional(Schema.Defect()) }
 
-/** This event was not taken, and may be later: it is retried on the schedule, and charged as an attempt. */
-export class Transient extends Schema.TaggedError<Transient>()("Transient", why) {
+/**
+ * This event was not taken, and may be later: it is retried on the schedule, and charged as an attempt. `retryAfter` is the wait that the
+ * destination asks for instead of the schedule's; whether there is another attempt at all stays with the schedule.
+ */
+export class Transient extends Schema.TaggedError<Transient>()("Transient", {
+  ...why,
+  retryAfter: Schema.optional(Schema.Duration)
+}) {
   override get message() {
     return this.reason
   }

@@ -21,7 +21,7 @@ import { outlastTrouble, untilWorth } from "./idle.ts"
 import type { OutboxSettings } from "./OutboxConfig.ts"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
 import { renewLeases } from "./renewLeases.ts"
-import type { RetrySchedule } from "./RetryPolicy.ts"
+import type { RetrySchedule } from "@zakops/events/RetrySchedule"
 import { settleAttempts } from "./settleAttempts.ts"
 
 /** How long a stopping processor gives the database to take back what it still held. */

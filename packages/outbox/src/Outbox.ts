@@ -15,7 +15,7 @@ import * as Layer from "effect/Layer"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Emission, EmitOptions, NewEntry } from "./Emission.ts"
 import { currentTraceId, toEntry } from "./Emission.ts"
-import { insertEntries, insertEntry } from "./insertEntries.ts"
+import { insertEntries } from "./insertEntries.ts"
 import { OutboxConfig } from "./OutboxConfig.ts"
 import { publishDirectly } from "./publishDirectly.ts"
 import { requireOwnTransaction } from "./requireOwnTransaction.ts"
@@ -34,7 +34,10 @@ export type EmitError = InvalidEvent | SqlError | PublishError
  * @effect-expect-leaking Transaction
  */
 export class Outbox extends Context.Service<Outbox, {
-  /** Writes the event in the open transaction and gives its id. Delivered after the commit, never after a roll-back. */
+  /**
+   * Writes the event in the open transaction and gives its id: with a `dedupeKey`, the id of the first with that key, where it is not
+   * written itself. Delivered after the commit, never after a roll-back.
+   */
   readonly emit: (event: Event, options: EmitOptions) => Effect.Effect<string, EmitError, Transaction>
   /**
    * Writes many events in the open transaction, in this order, in as few statements as can be, and gives their ids. All are checked
@@ -51,15 +54,15 @@ export class Outbox extends Context.Service<Outbox, {
       const db = yield* Database.make
       const wakeup = yield* Wakeup
       const publisher = yield* EventPublisher
-      const insertOne = insertEntry(db)
-      const insertMany = insertEntries(db)
+      const insert = insertEntries(db)
       const publish = publishDirectly(db, publisher)
 
-      const write = (entries: ReadonlyArray<NewEntry>): Effect.Effect<void, SqlError | PublishError> => {
-        if (entries.length === 0) return Effect.void
-        if (!config.enabled) return publish(entries)
-        const insert = entries.length === 1 && entries[0] !== undefined ? insertOne(entries[0]) : insertMany(entries)
-        return Effect.andThen(insert, db.sql.afterCommit(wakeup.announce))
+      const write = (
+        entries: ReadonlyArray<NewEntry>
+      ): Effect.Effect<ReadonlyArray<string>, SqlError | PublishError> => {
+        if (entries.length === 0) return Effect.succeed([])
+        if (!config.enabled) return Effect.as(publish(entries), entries.map((entry) => entry.id))
+        return Effect.tap(insert(entries), db.sql.afterCommit(wakeup.announce))
       }
 
       const emitAll = Effect.fnUntraced(function*(emissions: ReadonlyArray<Emission>) {
@@ -67,8 +70,7 @@ export class Outbox extends Context.Service<Outbox, {
         const traceId = yield* currentTraceId
         const entries: Array<NewEntry> = []
         for (const emission of emissions) entries.push(yield* Effect.fromResult(toEntry(emission, traceId, config)))
-        yield* write(entries)
-        return entries.map((entry) => entry.id)
+        return yield* write(entries)
       })
 
       return Outbox.of({

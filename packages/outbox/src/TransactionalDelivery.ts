@@ -18,8 +18,8 @@ import { outlastTrouble, untilWorth } from "./idle.ts"
 import type { OutboxSettings } from "./OutboxConfig.ts"
 import { asProcessing } from "./OutboxEntry.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
-import type { RetrySchedule } from "./RetryPolicy.ts"
-import { waitAfter } from "./RetryPolicy.ts"
+import type { RetrySchedule } from "@zakops/events/RetrySchedule"
+import { waitAfter } from "@zakops/events/RetrySchedule"
 import { settleFailedInPlace } from "./settleFailedInPlace.ts"
 
 /** An entry that this transaction has locked. `attempts` counts the one that is about to be made. */

@@ -10,8 +10,8 @@ import { Command, decide, leaseExpired } from "./EntryLifecycle.ts"
 import type { Fact } from "./EntryLifecycle.ts"
 import { asProcessing } from "./OutboxEntry.ts"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
-import type { RetrySchedule } from "./RetryPolicy.ts"
-import { waitAfter } from "./RetryPolicy.ts"
+import type { RetrySchedule } from "@zakops/events/RetrySchedule"
+import { waitAfter } from "@zakops/events/RetrySchedule"
 
 /** What an attempt shows of the destination: it answered, good or bad; it is down, in its own words; or nothing was heard of it. */
 export type Heard = { readonly _tag: "Answer" } | { readonly _tag: "Down"; readonly reason: string } | {

@@ -10,7 +10,7 @@ import type { Fragment } from "effect/sql/Statement"
  */
 export const dueEntries = ({ sql, table }: Database, columns: Fragment, time: Fragment, limit: number): Fragment =>
   sql`SELECT ${columns} FROM ${table.outbox}
-    WHERE NOT finished
+    WHERE NOT finished AND waits_for IS NULL AND ordering_key IS NULL
       AND coalesce(next_attempt_at, '-infinity'::timestamptz) <= ${time}
       AND (status IS DISTINCT FROM 'processing' OR lease_until IS NULL OR lease_until < ${time})
     ORDER BY coalesce(next_attempt_at, '-infinity'::timestamptz), seq

@@ -4,9 +4,32 @@ import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { Fragment } from "effect/sql/Statement"
 import type { NewEntry } from "./Emission.ts"
+import { insertDeduplicated } from "./insertDeduplicated.ts"
+import { lockedKeys } from "./orderingKeys.ts"
 
-/** One entry, due now. */
-export const insertEntry = ({ now, sql, table }: Database) =>
+/**
+ * Writes the entries, numbered by seq in the order given, and gives the id of each: another one's where a deduplication key has written
+ * already.
+ */
+export const insertEntries = (db: Database) => {
+  const insertPlain = insertOne(db)
+  const insertMany = insertInParts(db)
+  const deduplicated = insertDeduplicated(db)
+  return Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>) {
+    const [first] = entries
+    if (entries.some((entry) => entry.dedupe !== null)) return yield* deduplicated(entries, insertMany)
+    if (first !== undefined && entries.length === 1 && isPlain(first)) yield* insertPlain(first)
+    else yield* insertMany(entries)
+    return entries.map((entry) => entry.id)
+  })
+}
+
+/** What most entries are: due now, with no key and no settings of their own. */
+const isPlain = (entry: NewEntry): boolean =>
+  entry.orderingKey === null && entry.retryWaits === null && entry.deliverAt === null && entry.delay === 0 &&
+  entry.expiresAt === null
+
+const insertOne = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*(entry: NewEntry) {
     const time = yield* now
     yield* sql`
@@ -16,27 +39,36 @@ export const insertEntry = ({ now, sql, table }: Database) =>
         ${entry.schemaVersion}, ${entry.data}, ${entry.traceId}, ${entry.headers}, ${entry.maxAttempts}, ${time}, ${time})`
   })
 
-/** Many entries, due now, numbered by seq in the order given: one statement for each part that `inParts` makes. */
-export const insertEntries = ({ now, sql, table }: Database) =>
+/** One statement for each part that `inParts` makes. */
+const insertInParts = (db: Database) =>
   Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>) {
-    const time = yield* now
+    const time = yield* db.now
     for (const part of inParts(entries)) {
-      yield* sql`${insertFrom(sql, table, asRelation(sql, part), time)}`
+      yield* db.sql`${insertFrom(db, asRelation(db.sql, part), time, part)}`
     }
   })
 
-/** The statement that writes the rows of `entries`, a relation with the columns of `asRelation`, as entries that are due at `time`. */
+/**
+ * The statement that writes the rows of `relation`, with the columns of `asRelation`, as entries. `entries` tells whether there are keys
+ * to be locked.
+ */
 export const insertFrom = (
-  sql: SqlClient,
-  table: Database["table"],
-  entries: Fragment,
-  time: Fragment
-): Fragment =>
-  sql`INSERT INTO ${table.outbox} (id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
-      trace_id, headers, max_attempts, next_attempt_at, created_at)
-    SELECT id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
-      trace_id, headers, max_attempts, ${time}, ${time}
-    FROM ${entries} ORDER BY seq`
+  db: Database,
+  relation: Fragment,
+  time: Fragment,
+  entries: ReadonlyArray<NewEntry>
+): Fragment => {
+  const { sql, table } = db
+  const columns = sql.literal(
+    `id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, trace_id, headers, max_attempts,
+      retry_waits, ordering_key, on_dead, expires_at`
+  )
+  const keys = entries.flatMap(({ orderingKey }) => orderingKey === null ? [] : [orderingKey])
+  const locked = keys.length === 0 ? sql.literal("") : sql`, ${lockedKeys(db, keys)}`
+  return sql`INSERT INTO ${table.outbox} (${columns}, next_attempt_at, created_at)
+    SELECT ${columns}, coalesce(deliver_at, ${time} + delay * interval '1 millisecond'), ${time}
+    FROM ${relation}${locked} ORDER BY seq`
+}
 
 /**
  * The entries as a relation with the columns of the outbox, to stand after FROM; seq numbers them in the order given, from 0.
@@ -54,12 +86,17 @@ const asRow = (sql: SqlClient, entry: NewEntry): Fragment =>
   sql`(SELECT ${entry.id}::uuid AS id, ${entry.correlationId}::uuid AS correlation_id, ${entry.aggregateType}::varchar AS aggregate_type,
     ${entry.aggregateId}::varchar AS aggregate_id, ${entry.eventType}::varchar AS event_type, ${entry.schemaVersion}::int AS schema_version,
     ${entry.data}::jsonb AS event_data, ${entry.traceId}::uuid AS trace_id, ${entry.headers}::jsonb AS headers,
-    ${entry.maxAttempts}::int AS max_attempts, 0::bigint AS seq) AS entries`
+    ${entry.maxAttempts}::int AS max_attempts, ${asArray(entry.retryWaits)}::float8[] AS retry_waits,
+    ${entry.orderingKey}::text AS ordering_key, ${entry.onDead}::varchar AS on_dead, ${entry.expiresAt}::timestamptz AS expires_at,
+    ${entry.deliverAt}::timestamptz AS deliver_at, ${entry.delay}::float8 AS delay, 0::bigint AS seq) AS entries`
+
+const asArray = (numbers: ReadonlyArray<number> | null) => numbers === null ? null : `{${numbers.join()}}`
 
 export const asRecordset = (sql: SqlClient, entries: ReadonlyArray<NewEntry>): Fragment =>
   sql`jsonb_to_recordset(${`[${entries.map(toJson).join(",")}]`}::jsonb) AS entries (id uuid, correlation_id uuid,
     aggregate_type varchar, aggregate_id varchar, event_type varchar, schema_version int, event_data jsonb, trace_id uuid,
-    headers jsonb, max_attempts int, seq bigint)`
+    headers jsonb, max_attempts int, retry_waits float8[], ordering_key text, on_dead varchar, expires_at timestamptz,
+    deliver_at timestamptz, delay float8, seq bigint)`
 
 // data and headers are JSON already, and are put in as they are rather than encoded again.
 const toJson = (entry: NewEntry, seq: number): string => {
@@ -72,6 +109,12 @@ const toJson = (entry: NewEntry, seq: number): string => {
     schema_version: entry.schemaVersion,
     trace_id: entry.traceId,
     max_attempts: entry.maxAttempts,
+    retry_waits: entry.retryWaits ?? undefined,
+    ordering_key: entry.orderingKey ?? undefined,
+    on_dead: entry.onDead,
+    expires_at: entry.expiresAt ?? undefined,
+    deliver_at: entry.deliverAt ?? undefined,
+    delay: entry.delay,
     seq
   })
   return `${columns.slice(0, -1)},"event_data":${entry.data},"headers":${entry.headers}}`

@@ -33,7 +33,15 @@ export const publishDirectly =
     })
   }
 
-const toEnvelope = (entry: NewEntry, createdAt: Date): EventEnvelope => {
-  const { data, eventType, headers, maxAttempts: _, ...rest } = entry
-  return { ...rest, eventType, data: JSON.parse(data), headers: JSON.parse(headers), createdAt }
-}
+const toEnvelope = (entry: NewEntry, createdAt: Date): EventEnvelope => ({
+  id: entry.id,
+  correlationId: entry.correlationId,
+  aggregateType: entry.aggregateType,
+  aggregateId: entry.aggregateId,
+  eventType: entry.eventType,
+  schemaVersion: entry.schemaVersion,
+  data: JSON.parse(entry.data),
+  traceId: entry.traceId,
+  headers: JSON.parse(entry.headers),
+  createdAt
+})

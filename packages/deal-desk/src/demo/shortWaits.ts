@@ -1,5 +1,5 @@
 /** The seed's back-off, a hundred times shorter, so that a demo can show an entry die. */
-import type { RetrySchedule } from "@zakops/outbox/RetryPolicy"
+import type { RetrySchedule } from "@zakops/events/RetrySchedule"
 import { RetryPolicy } from "@zakops/outbox/RetryPolicy"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
