@@ -58,12 +58,9 @@ export const takesTurns = (db: Database, limited: ReadonlyArray<string>): Fragme
     ? typePaused(db)
     : db.sql`(coalesce(event_type, '') = ANY (${limited}::text[]) OR ${typePaused(db)})`
 
-/**
- * The bytes of an entry's data as JSON, near enough: what Postgres keeps as it came counts as it is stored, and only what it may have
- * compressed (above 2 kB) is written out.
- */
-export const dataBytes = "CASE WHEN pg_column_size(event_data) > 2000 THEN octet_length(event_data::text) " +
-  "ELSE coalesce(pg_column_size(event_data), 0) END"
+/** The bytes of an entry's data as JSON, near enough: what Postgres has not compressed counts as it is stored. */
+const dataBytes = "CASE WHEN pg_column_compression(event_data) IS NULL THEN coalesce(pg_column_size(event_data), 0) " +
+  "ELSE octet_length(event_data::text) END"
 
 /** The size as a column, where anybody asks for it. */
 export const sizeColumn = ({ sql }: Database, bytes: number | null): Fragment =>
