@@ -47,6 +47,6 @@ export const waitFor = (
   const own = retryWaits?.[Math.min(attempts, retryWaits.length) - 1]
   const scheduled = own === undefined
     ? waitAfter(policy, attempts)
-    : Effect.succeed(Option.some(Duration.millis(own)))
+    : Effect.succeedSome(Duration.millis(own))
   return retryAfter === undefined ? scheduled : Effect.map(scheduled, Option.map(() => retryAfter))
 }

@@ -109,7 +109,7 @@ export const takeDue = (
     for (const place of [...busy, ...quiet]) {
       if (all.taken >= limit) {
         place.quietFor = Math.max(0, place.quietFor - 1)
-        all = { ...all, more: true }
+        all = add(all, unasked)
         continue
       }
       const round = yield* place.ask(limit - all.taken, take)
@@ -126,6 +126,9 @@ export const takeDue = (
   return <R>(limit: number, take: Take<R>): Effect.Effect<Round, SqlError, R> =>
     within(account, limit, (most) => fromPlaces(most, take))
 }
+
+/** There was no room left to ask. */
+const unasked: Round = { taken: 0, more: true, again: Infinity }
 
 const add = (a: Round, b: Round): Round => ({
   taken: a.taken + b.taken,
