@@ -225,6 +225,46 @@ layer(TestDatabase.layer, { excludeTestServices: true })("appends that share a s
       yield* eventually(Effect.map(read, ([row]) => (row?.moved ?? 0) >= 2 * ids.length))
       assert.deepInclude((yield* read)[0], { scanned: 0 })
     }))
+
+  it.effect("leave out a stream that a younger transaction has moved in the middle of the statement", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const other = yield* TestDatabase.otherClient
+      // A statement that moves this stream stops there, until the lock is given up.
+      yield* sql`CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$`
+      const [straight, stopping, behind] = [randomUUID(), randomUUID(), randomUUID()]
+      yield* sql`CREATE TRIGGER stop BEFORE INSERT ON zakops.streams FOR EACH ROW
+        WHEN (NEW.aggregate_id = ${sql.literal(`'${stopping}'`)}) EXECUTE FUNCTION stop()`
+      yield* Effect.provide(
+        Effect.gen(function*() {
+          const { append, transact, write } = yield* EventStore
+          const stream = (aggregateId: string) => ({ aggregateType: "counter", aggregateId })
+          const event = yield* add(1)
+          for (const id of [straight, stopping, behind]) yield* write(stream(id), "noStream", event)
+          const writing = yield* other.withTransaction(Effect.gen(function*() {
+            yield* other`SELECT pg_advisory_xact_lock(7)`
+            // The first goes alone; those that come meanwhile share the next statement.
+            const writing = yield* Effect.forkChild(
+              Effect.forEach([straight, stopping, behind], (id) => write(stream(id), "streamExists", event), {
+                concurrency: "unbounded"
+              })
+            )
+            yield* eventually(Effect.map(
+              sql`SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 7`,
+              (rows) => rows.length === 1
+            ))
+            assert.strictEqual((yield* transact(append(stream(behind), 1, event))).version, 2)
+            return writing
+          }))
+          assert.deepStrictEqual((yield* Fiber.join(writing)).map(({ version }) => version), [2, 2, 3])
+        }),
+        ofItsOwn
+      )
+      const order = yield* sql<{ stream_version: bigint }>`SELECT stream_version FROM zakops.agent_events
+        WHERE aggregate_id = ${behind} ORDER BY xid, position`
+      assert.deepStrictEqual(order.map((row) => row.stream_version), [1n, 2n, 3n])
+    }))
 })
 
 const withInline = layerWith({
