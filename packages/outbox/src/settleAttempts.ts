@@ -15,7 +15,9 @@ export const settleAttempts = (db: Database) => {
     const undelivered: Array<Undelivered> = []
     for (const { entry, fact } of attempts) {
       if (fact._tag === "Delivered") delivered.push(entry)
-      else if (fact._tag !== "Claimed") undelivered.push({ entry, fact })
+      else if (fact._tag !== "Claimed" && fact._tag !== "Redriven" && fact._tag !== "Discarded") {
+        undelivered.push({ entry, fact })
+      }
     }
     const settled = new Set<string>()
     if (delivered.length > 0) { for (const { id } of yield* asDelivered(delivered)) settled.add(id) }
