@@ -36,7 +36,7 @@ export const listBlocked = ({ sql, table }: Database) =>
           SELECT FROM ${table.outbox} o
           WHERE o.ordering_key = head.key AND (NOT o.finished OR o.blocks) AND o.seq > head.seq AND NOT o.finished
           LIMIT ${mostCounted}::int
-        ) AS some
+        ) AS counted
       ) AS behind
       ORDER BY head.seq`
   })
