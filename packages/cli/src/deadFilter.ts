@@ -81,10 +81,7 @@ export const by = Flag.String("by").pipe(
 )
 
 /** A user id that the system has no name for is no reason to refuse. */
-const systemUser = Effect.catch(
-  Effect.try(() => userInfo().username),
-  () => Effect.succeed(`uid ${process.getuid?.()}`)
-)
+const systemUser = Effect.orElseSucceed(Effect.try(() => userInfo().username), () => `uid ${process.getuid?.()}`)
 
 export const operator = (given: Option.Option<string>) =>
   Option.match(given, {

@@ -1,6 +1,7 @@
 /** A page of dead letters, latest written first. */
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
+import * as Struct from "effect/Struct"
 import type { CheckedFilter } from "./DeadFilter.ts"
 import { diedAt, InvalidRequest, whereDead } from "./DeadFilter.ts"
 
@@ -58,7 +59,7 @@ export const listDead = (db: Database) =>
       LIMIT ${limit + 1}::int`
     const page = rows.slice(0, limit)
     return {
-      entries: page.map(({ cursor: _, ...entry }): DeadLetter => entry),
+      entries: page.map((row): DeadLetter => Struct.omit(row, ["cursor"])),
       next: rows.length > limit ? page.at(-1)?.cursor ?? null : null
     } satisfies DeadPage
   })
