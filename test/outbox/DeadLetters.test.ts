@@ -3,11 +3,19 @@ import { assert, layer } from "@effect/vitest"
 import * as EventDefinition from "@zakops/events/EventDefinition"
 import { Permanent } from "@zakops/events/EventPublisher"
 import { DatabaseTime, fromClock } from "@zakops/migrations/DatabaseTime"
-import { DeadLetters, EntryHistory, OutboxOverview, OutboxProcessor } from "@zakops/outbox"
+import {
+  DeadLetters,
+  EntryHistory,
+  Outbox,
+  OutboxOverview,
+  OutboxProcessor,
+  TransactionalPublisher
+} from "@zakops/outbox"
 import * as Context from "effect/Context"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -19,7 +27,7 @@ import { auditRows, putEntries, rowStates } from "../support/deadLetters.ts"
 import type { DeadRow } from "../support/deadLetters.ts"
 import { DealMade } from "../support/events.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
-import { emitDeals, emptyTables, entry, services } from "../support/outbox.ts"
+import { emitDeals, emptyTables, entry, eventually, moment, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const Live = Layer.mergeAll(DeadLetters.layer, EntryHistory.layer, OutboxOverview.layer).pipe(
@@ -40,6 +48,13 @@ const start = Effect.gen(function*() {
   })
   return { fake, put, dead: yield* DeadLetters, ...(yield* OutboxProcessor) }
 })
+
+/** Outside of the transaction that is open. */
+const onItsOwn = <A, E, R>(sql: SqlClient, self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.updateContext(
+    self,
+    (context: Context.Context<R>) => Context.omit(sql.transactionService)(context) as Context.Context<R>
+  )
 
 /** The service over a client of its own, whose settings a test may change. */
 const onOneConnection = Effect.map(
@@ -379,6 +394,39 @@ layer(Live, { excludeTestServices: true })("dead letters, with others at it", (i
       assert.strictEqual(yield* dead.count(), 0)
       assert.deepStrictEqual((yield* auditRows).map(({ count }) => count), [2500])
     })))
+
+  it.effect("never have a writer fail who holds one of their keys and wants another", () =>
+    Effect.gen(function*() {
+      const { dead, put } = yield* start
+      const sql = yield* SqlClient
+      const outbox = yield* Outbox
+      const { transact } = yield* TransactionalPublisher
+      // The order in which a redrive locks keys.
+      const keys = yield* sql<{ key: string }>`
+        SELECT key FROM unnest('{a,b}'::text[]) AS key ORDER BY hashtext(key) & 4095`
+      const [first = "", second = ""] = keys.map(({ key }) => key)
+      const skipped = yield* put([{ key: first, blocks: false }, { key: second, blocks: false }])
+      const event = yield* DealMade.make({ dealId: randomUUID(), title: "a deal" })
+      const emit = (orderingKey: string) => outbox.emit(event, { correlationId: randomUUID(), orderingKey })
+      const redriving = yield* transact(Effect.gen(function*() {
+        yield* emit(second)
+        const redriving = yield* Effect.forkDetach(onItsOwn(sql, dead.redrive({ ids: skipped }, { by })))
+        yield* eventually(onItsOwn(
+          sql,
+          Effect.map(
+            sql`SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+            (rows) => rows.length > 0
+          )
+        ))
+        // Longer than deadlock_timeout: Postgres looks once in each wait, and would now look in the writer's.
+        yield* moment(1200)
+        yield* emit(first)
+        return redriving
+      }))
+      assert.strictEqual(yield* Fiber.join(redriving), 2)
+      assert.deepStrictEqual((yield* rowStates).slice(2).map(({ id }) => id).toSorted(), skipped.toSorted())
+    }))
 
   it.effect("are audited as far as it came, where the database fails in the middle", () =>
     Effect.gen(function*() {

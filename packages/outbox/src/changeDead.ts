@@ -8,6 +8,7 @@
 import type { Database } from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
@@ -53,6 +54,12 @@ export interface Change {
 /** Each transaction holds at most this many rows and keys locked: about 50 ms on a laptop. */
 export const batchSize = 1000
 
+/** Others held a lock for too long, or there was a deadlock. */
+const lostToOthers = (error: SqlError) => /^(40001|40P01|55P03)$/.test(SqlErrors.sqlState(error) ?? "")
+
+// With 500 ms of waiting in each: about 20 seconds, which is longer than a transaction that emits should take.
+const tryAgain = Schedule.spaced("100 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 30 }))
+
 /** Gives how many were changed. In a transaction that is open, all batches are part of it. */
 export const changeDead = (db: Database) => {
   const begin = beginning(db)
@@ -71,7 +78,7 @@ export const changeDead = (db: Database) => {
         if (rows.length > 0) yield* change(rows, { began, done })
         const row = { by, action, filter: { ...toAudit(filter), ...settings }, count: rows.length }
         return { rows, audit: yield* count(audit, row, began) }
-      }))
+      })).pipe(Effect.retry({ while: lostToOthers, schedule: tryAgain }))
       const { audit: counted, rows } = yield* done === 0
         ? batch
         : Effect.mapError(batch, (cause) => new StoppedMidway({ action, count: done, cause }))

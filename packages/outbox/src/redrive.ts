@@ -21,9 +21,9 @@ interface Redriven {
 /** `rate` entries become due in a second, in the order of writing; all at once where it is undefined. Gives how many. */
 export const redrive = (db: Database) => {
   const inBatches = changeDead(db)
-  const { sql } = db
   const revive = reviveEntries(db)
   const forward = letForward(db)
+  const lock = lockKeys(db)
   return (filter: CheckedFilter, by: string, rate: number | undefined) =>
     inBatches({
       action: "redrive",
@@ -37,14 +37,27 @@ export const redrive = (db: Database) => {
         const inPlace = entries.filter((entry) => !goesLast(entry))
         if (inPlace.length > 0) yield* revive(inPlace.map(redriven), began, "in place")
         if (last.length > 0) {
-          // As those who write to the keys do, so that the order of commits is the order of delivery.
-          yield* sql`SELECT FROM ${lockedKeys(db, keysOf(last))}`
+          yield* lock(keysOf(last))
           for (const turn of inTurns(last)) yield* revive(turn.map(redriven), began, "to the end")
         }
         yield* forward(keysOf(entries))
       })
     })
 }
+
+/**
+ * Locks the keys as those who write to them do, so that the order of commits is the order of delivery. Gives up after 500 ms, and the batch
+ * is tried again: a writer that holds one key and waits for another, which is locked here, would otherwise be in a deadlock, which
+ * Postgres resolves after a second (deadlock_timeout), maybe at the writer's expense.
+ */
+const lockKeys = (db: Database) =>
+  Effect.fnUntraced(function*(keys: ReadonlyArray<string>) {
+    const { sql } = db
+    const [before] = yield* sql<{ timeout: string }>`SELECT current_setting('lock_timeout') AS timeout`
+    yield* sql`SELECT set_config('lock_timeout', '500ms', true)`
+    yield* sql`SELECT FROM ${lockedKeys(db, keys)}`
+    yield* sql`SELECT set_config('lock_timeout', ${before?.timeout ?? "0"}, true)`
+  })
 
 const goesLast = (entry: LockedDead) => entry.orderingKey !== null && !entry.blocks
 
