@@ -227,6 +227,25 @@ layer(Live.pipe(Layer.provideMerge(Layer.succeed(DatabaseTime, fromClock))))("de
       assert.deepStrictEqual((yield* rowStates).map(({ redrives }) => redrives), [1, 1, 1])
     }))
 
+  it.effect("that hold up their key are delivered first when they are redriven, and then those behind them", () =>
+    Effect.gen(function*() {
+      const { dead, drain, fake } = yield* start
+      const ids = yield* emitDeals(3, { orderingKey: "k" })
+      fake.respond = () => Effect.fail(new Permanent({ reason: "refused" }))
+      yield* drain
+      assert.deepStrictEqual((yield* dead.list({ key: "k" })).entries.map(({ blocks, id }) => [id, blocks]), [[
+        ids[0],
+        true
+      ]])
+      const history = Option.getOrThrow(yield* dead.inspect(ids[0] ?? "")).history
+      assert.deepStrictEqual(history.map(({ error, outcome }) => [outcome, error]), [["failed", "refused"]])
+      fake.respond = () => Effect.void
+      fake.calls.length = 0
+      assert.strictEqual(yield* dead.redrive({ key: "k" }, { by }), 1)
+      yield* drain
+      assert.deepStrictEqual(fake.calls.map(({ id }) => id), [...ids])
+    }))
+
   it.effect("that hold up their key keep their place, those that it has gone on without go to its end", () =>
     Effect.gen(function*() {
       const { dead, put } = yield* start

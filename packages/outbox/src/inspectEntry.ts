@@ -8,7 +8,7 @@ import { diedAt } from "./DeadFilter.ts"
 import type { Attempt } from "./EntryHistory.ts"
 import { readHistory } from "./EntryHistory.ts"
 import { eventColumns } from "./eventColumns.ts"
-import { toEnvelope } from "./OutboxEntry.ts"
+import { toEnvelope, toWaits } from "./OutboxEntry.ts"
 
 export interface InspectedEntry {
   readonly id: string
@@ -83,7 +83,7 @@ export const inspectEntry = (db: Database) => {
       envelope: oversize
         ? Result.fail("its data is larger than 12 MiB, more than the client receives")
         : toEnvelope(row),
-      settings: { maxAttempts, retryWaits, orderingKey, onDead, expiresAt },
+      settings: { maxAttempts, retryWaits: toWaits(retryWaits), orderingKey, onDead, expiresAt },
       attempts: row.attempts,
       redrives: row.redrives,
       crashes: row.crashes,
