@@ -11,9 +11,11 @@ import { randomUUID } from "node:crypto"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import { connectionSettings } from "./ConnectionSettings.ts"
 
 const reconnect = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
@@ -49,9 +51,9 @@ export const listen = Effect.fnUntraced(function*(channel: string, signal: Effec
   }
   const me = `${callPrefix}${randomUUID()}`
 
-  const whileConnected = Effect.gen(function*() {
+  const whileConnected = Effect.fnUntraced(function*(connectionScope: Scope.Scope) {
     const connection = yield* Effect.retry(
-      PgConnection.make(config).pipe(
+      Scope.provide(PgConnection.make(config), connectionScope).pipe(
         Effect.tapError((error) => Effect.logDebug(`cannot listen on ${channel}: ${SqlErrors.serverText(error)}`))
       ),
       reconnect
@@ -74,7 +76,11 @@ export const listen = Effect.fnUntraced(function*(channel: string, signal: Effec
     return yield* Effect.raceFirst(Effect.forever(hear), Effect.forever(call))
   })
 
-  yield* whileConnected.pipe(
+  yield* Effect.gen(function*() {
+    const connectionScope = yield* Scope.make()
+    // The connection is closed before the listening on it is: a deaf one would be told to stop, and wait for the answer for ever.
+    return yield* Effect.ensuring(whileConnected(connectionScope), Scope.close(connectionScope, Exit.void))
+  }).pipe(
     Effect.scoped,
     Effect.catch((error) =>
       Effect.logWarning(
