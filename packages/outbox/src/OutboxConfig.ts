@@ -33,6 +33,23 @@ export interface OutboxSettings {
   readonly drainTimeout: Duration.Duration
   /** `OUTBOX_MAX_EVENT_BYTES`: the largest data of one event, as UTF-8 JSON. Default 1048576. */
   readonly maxEventBytes: number
+  /** `OUTBOX_RETENTION_DELIVERED`, in days: when a delivered entry is deleted, counted from its delivery. Default never. */
+  readonly retentionDelivered: Duration.Duration
+  /** `OUTBOX_RETENTION_INBOX`, in days: when an inbox row is deleted. Never while its event may come again. Default never. */
+  readonly retentionInbox: Duration.Duration
+  /** `OUTBOX_RETENTION_ATTEMPTS`, in days: when the row of an attempt is deleted; with its entry at the latest. Default never. */
+  readonly retentionAttempts: Duration.Duration
+  /** `OUTBOX_RETENTION_DEAD`, in days: when a dead letter is deleted, and a discarded one counted from then. Default never. */
+  readonly retentionDead: Duration.Duration
+  /**
+   * `OUTBOX_REDRIVE_WINDOW`, in days: how old a dead letter may be that is still redriven, where `OUTBOX_RETENTION_DEAD` does not
+   * say so. The inbox's age may not be shorter. Default 30.
+   */
+  readonly redriveWindow: Duration.Duration
+  /** `OUTBOX_MAINTENANCE_ENABLED`: false leaves deleting what is old to other processes. Default true. */
+  readonly maintenanceEnabled: boolean
+  /** `OUTBOX_MAINTENANCE_INTERVAL`, in seconds: how long after maintenance has finished some process begins it again. Default 60. */
+  readonly maintenanceInterval: Duration.Duration
 }
 
 /** A variable has a value that is not allowed. */
@@ -77,6 +94,25 @@ const seconds = (variable: string, fallback: number, least: number, most: number
     /^\d+(\.\d+)?$/.test(text) && inRange(Number(text), least, most) ? Duration.seconds(Number(text)) : undefined
 })
 
+const days = (variable: string, fallback: number, least: number, most: number): Setting<Duration.Duration> => ({
+  variable,
+  fallback: Duration.days(fallback),
+  allowed: `a number of days from ${least} to ${most}`,
+  parse: (text) =>
+    /^\d+(\.\d+)?$/.test(text) && inRange(Number(text), least, most) ? Duration.days(Number(text)) : undefined
+})
+
+/** An age in days; `never`, which is endless, unless given. */
+const age = (variable: string): Setting<Duration.Duration> => {
+  const inDays = days(variable, 0, 0.0001, 36_500)
+  return {
+    variable,
+    fallback: Duration.infinity,
+    allowed: `never, or ${inDays.allowed}`,
+    parse: (text) => /^never$/i.test(text) ? Duration.infinity : inDays.parse(text)
+  }
+}
+
 const read = Effect.fnUntraced(function*<A>(setting: Setting<A>) {
   const { allowed, variable } = setting
   const given = yield* Effect.orDie(Config.option(Config.String(variable)))
@@ -95,7 +131,14 @@ const fromEnvironment: Effect.Effect<OutboxSettings, InvalidSetting> = Effect.al
   lease: read(seconds("OUTBOX_LEASE", 30, 1, 3600)),
   publishTimeout: read(seconds("OUTBOX_PUBLISH_TIMEOUT", 30, 0.01, 3600)),
   drainTimeout: read(seconds("OUTBOX_DRAIN_TIMEOUT", 10, 0, 3600)),
-  maxEventBytes: read(whole("OUTBOX_MAX_EVENT_BYTES", 1_048_576, 1, 8_388_608))
+  maxEventBytes: read(whole("OUTBOX_MAX_EVENT_BYTES", 1_048_576, 1, 8_388_608)),
+  retentionDelivered: read(age("OUTBOX_RETENTION_DELIVERED")),
+  retentionInbox: read(age("OUTBOX_RETENTION_INBOX")),
+  retentionAttempts: read(age("OUTBOX_RETENTION_ATTEMPTS")),
+  retentionDead: read(age("OUTBOX_RETENTION_DEAD")),
+  redriveWindow: read(days("OUTBOX_REDRIVE_WINDOW", 30, 0, 36_500)),
+  maintenanceEnabled: read(yesNo("OUTBOX_MAINTENANCE_ENABLED", true)),
+  maintenanceInterval: read(seconds("OUTBOX_MAINTENANCE_INTERVAL", 60, 1, 86_400))
 })
 
 export class OutboxConfig extends Context.Service<OutboxConfig, OutboxSettings>()("@zakops/outbox/OutboxConfig") {

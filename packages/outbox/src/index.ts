@@ -1,6 +1,8 @@
 export type { Emission, EmitOptions } from "./Emission.ts"
 export { emitActionEvent, emitDealEvent } from "./emitDealEvent.ts"
 export * as EntryLifecycle from "./EntryLifecycle.ts"
+export { Maintenance } from "./Maintenance.ts"
+export type { MaintenanceCounts } from "./Maintenance.ts"
 export { Outbox } from "./Outbox.ts"
 export type { EmitError } from "./Outbox.ts"
 export { InvalidSetting, OutboxConfig } from "./OutboxConfig.ts"
