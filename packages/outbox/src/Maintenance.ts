@@ -46,7 +46,8 @@ const task = "maintenance"
 /** Without a batch for so long, the process that runs it is taken for gone. */
 const lease = Duration.seconds(10)
 
-const deletedRows = Metric.counter("zakops_retention_deleted_total", {
+/** The metric `zakops_retention_deleted_total{table}`. */
+export const deletedRows = Metric.counter("zakops_retention_deleted_total", {
   description: "Rows that were deleted because of their age, by table",
   incremental: true
 })

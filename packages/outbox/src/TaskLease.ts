@@ -5,6 +5,8 @@
  * change nothing more, and whoever takes it over waits for a step that is under way.
  */
 import type { Database } from "@zakops/migrations/Database"
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
+import * as Cause from "effect/Cause"
 import { randomUUID } from "node:crypto"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -55,7 +57,8 @@ const take = (db: Database, task: string, owner: string, lease: Duration.Duratio
 
 /**
  * Renews the lease, and locks the task until the transaction ends. The server ends a transaction that stands still for longer than the
- * lease: a process that is stopped in the middle of one would keep the others waiting.
+ * lease: a process that is stopped in the middle of one would keep the others waiting. Plans are made anew each time, since one that was
+ * made while a table was empty would go on to read all of it when it is not.
  */
 const hold = (db: Database, task: string, owner: string, lease: Duration.Duration) =>
   Effect.gen(function*() {
@@ -64,7 +67,8 @@ const hold = (db: Database, task: string, owner: string, lease: Duration.Duratio
     const rows = yield* sql`
       UPDATE ${table.tasks} SET lease_until = ${time} + ${span(db, lease)}
       WHERE name = ${task} AND owner = ${owner}::uuid
-      RETURNING set_config('idle_in_transaction_session_timeout', ${String(Duration.toMillis(lease))}, true)`
+      RETURNING set_config('idle_in_transaction_session_timeout', ${String(Duration.toMillis(lease))}, true),
+        set_config('plan_cache_mode', 'force_custom_plan', true)`
     if (rows.length === 0) return yield* new TaskLost({ task })
   })
 
@@ -76,6 +80,13 @@ const finish = ({ now, sql, table }: Database, task: string, owner: string) =>
       JSON.stringify(outcome)
     }::jsonb
       WHERE name = ${task} AND owner = ${owner}::uuid`
+  })
+
+/** A connection that is lost in a transaction cannot be rolled back either, which the client takes for a defect. */
+const lostAsFailure = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+  Effect.catchCause(self, (cause): Effect.Effect<never, E | SqlError> => {
+    const error = Cause.hasInterrupts(cause) || !Cause.hasDies(cause) ? undefined : Cause.squash(cause)
+    return SqlErrors.isTrouble(error) ? Effect.fail(error) : Effect.failCause(cause)
   })
 
 const releaseLimit = Duration.seconds(2)
@@ -93,7 +104,7 @@ export const takeTurn = (db: Database, task: string, lease: Duration.Duration) =
       // Its own for each turn: two in one process exclude each other as well.
       const owner = randomUUID()
       const renew = hold(db, task, owner, lease)
-      const turn: Turn = { step: (self) => db.sql.withTransaction(Effect.andThen(renew, self)) }
+      const turn: Turn = { step: (self) => lostAsFailure(db.sql.withTransaction(Effect.andThen(renew, self))) }
       const done = Effect.tap(work(turn), finish(db, task, owner))
       return Effect.flatMap(
         take(db, task, owner, lease)(interval),
