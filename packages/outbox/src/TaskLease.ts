@@ -13,7 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
-import { hostname } from "node:os"
+import { workerName } from "./worker.ts"
 
 /** Somebody else does the work by now: nothing more may be done here. */
 export class TaskLost extends Data.TaggedError("TaskLost")<{ readonly task: string }> {}
@@ -47,7 +47,7 @@ const take = (db: Database, task: string, owner: string, lease: Duration.Duratio
     const time = yield* now
     const rows = yield* sql`
       INSERT INTO ${table.tasks} AS task (name, owner, runner, lease_until)
-      VALUES (${task}, ${owner}::uuid, ${`${hostname()}:${process.pid}`}, ${time} + ${span(db, lease)})
+      VALUES (${task}, ${owner}::uuid, ${workerName}, ${time} + ${span(db, lease)})
       ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, runner = excluded.runner, lease_until = excluded.lease_until
         WHERE (task.owner IS NULL OR task.lease_until IS NULL OR task.lease_until <= ${time})
           AND (task.finished_at IS NULL OR task.finished_at + ${span(db, interval)} <= ${time})
