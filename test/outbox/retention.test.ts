@@ -406,18 +406,18 @@ layer(Racing, { excludeTestServices: true })("deletion while everything runs", (
       yield* emptyTables
       const settings = { retentionDelivered: Duration.millis(1), retentionDead: Duration.millis(1), batchSize: 50 }
       const [one, two] = [yield* otherProcess(settings), yield* otherProcess(settings)]
-      let emitting = true
+      const state = { emitting: true }
       const emitted: Array<string> = []
       const emit = Effect.gen(function*() {
         for (let n = 0; n < 40; n++) emitted.push(...(yield* emitDeals(25)))
       })
       const whileEmitting = <E>(self: Effect.Effect<unknown, E>) =>
         Effect.gen(function*() {
-          while (emitting) yield* self
+          while (state.emitting) yield* self
           yield* self
         })
       yield* Effect.all([
-        Effect.ensuring(Effect.all([emit, emit], { concurrency: 2 }), Effect.sync(() => emitting = false)),
+        Effect.ensuring(Effect.all([emit, emit], { concurrency: 2 }), Effect.sync(() => state.emitting = false)),
         whileEmitting(one.processor.drain),
         whileEmitting(two.processor.drain),
         whileEmitting(one.maintenance.runOnce),
