@@ -289,7 +289,9 @@ layer(live({ ...ages, maintenanceInterval: Duration.seconds(60) }))("maintenance
         yield* moment(50)
         assert.lengthOf(yield* idsIn("outbox"), 1)
         // Again and again, since the next sleep may not have begun yet.
-        yield* eventually(Effect.andThen(TestClock.adjust("1 second"), Effect.map(finished, (at = 0) => at >= begin + 60)))
+        yield* eventually(
+          Effect.andThen(TestClock.adjust("1 second"), Effect.map(finished, (at = 0) => at >= begin + 60))
+        )
         assert.lengthOf(yield* idsIn("outbox"), 0)
       }))
     }))

@@ -9,7 +9,7 @@ import { replay } from "@zakops/events/RetrySchedule"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { OutboxSettings } from "./OutboxConfig.ts"
-import { InvalidSetting } from "./OutboxConfig.ts"
+import { InvalidSetting } from "./InvalidSetting.ts"
 
 type Settings = Pick<
   OutboxSettings,
