@@ -24,7 +24,7 @@ import { inSteps, mailer, onBatch, onWebhook } from "./consuming.ts"
 import { discardOld, letKeysGoOn, look, redrivePrices } from "./deadLetters.ts"
 import { addDeal, priceDeal, priceDeals, recordPrice } from "./emitting.ts"
 import { blocksOf } from "./pages.ts"
-import { deliverAll, Patient, report } from "./processing.ts"
+import { deleteOld, deliverAll, Patient, report } from "./processing.ts"
 import { layerOwnTable, layerWebhook } from "./publishers.ts"
 
 const Database = Layer.effectDiscard(Effect.gen(function*() {
@@ -71,6 +71,7 @@ layer(Live, { excludeTestServices: true })("the examples of docs/", (it) => {
       yield* clean
       yield* emitDeals(3)
       yield* deliverAll
+      yield* deleteOld
       assert.lengthOf(yield* loggedIds, 3)
       yield* report
       yield* Effect.scoped(Effect.gen(function*() {

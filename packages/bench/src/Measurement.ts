@@ -23,7 +23,7 @@ export interface Race {
   readonly quickSize: number
   /** Ours comes first. */
   readonly contestants: readonly [Contestant, ...ReadonlyArray<Contestant>]
-  /** What the median of ours is to be, as a multiple of each peer's. */
+  /** What the median of ours is to be, as a multiple of each peer's; 0 where the two are only to be known. */
   readonly goal: number
 }
 

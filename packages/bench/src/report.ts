@@ -16,6 +16,7 @@ const rangeOf = ({ rates }: Result) => `${whole(Math.min(...rates))} to ${whole(
 
 const verdict = (race: Race, results: ReadonlyArray<Result>) => {
   const worst = Math.min(...results.slice(1).filter(({ bound }) => !bound).map(({ ratio }) => ratio))
+  if (race.goal === 0) return `not set: measured ${worst.toFixed(2)} times the peer`
   return `${worst >= race.goal ? "reached" : "missed"}: goal ${race.goal} times the peer, measured ${
     worst.toFixed(2)
   } times`

@@ -9,7 +9,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { InvalidSetting } from "./InvalidSetting.ts"
-import { read, seconds, whole, yesNo } from "./readSetting.ts"
+import { age, days, read, seconds, whole, yesNo } from "./readSetting.ts"
 
 export interface OutboxSettings {
   /** `OUTBOX_ENABLED`: false publishes directly, as before there was an outbox. Default true. */
@@ -34,6 +34,23 @@ export interface OutboxSettings {
   readonly drainTimeout: Duration.Duration
   /** `OUTBOX_MAX_EVENT_BYTES`: the largest data of one event, as UTF-8 JSON. Default 1048576. */
   readonly maxEventBytes: number
+  /** `OUTBOX_RETENTION_DELIVERED`, in days: when a delivered entry is deleted, counted from its delivery. Default never. */
+  readonly retentionDelivered: Duration.Duration
+  /** `OUTBOX_RETENTION_INBOX`, in days: when an inbox row is deleted. Never while its event may come again. Default never. */
+  readonly retentionInbox: Duration.Duration
+  /** `OUTBOX_RETENTION_ATTEMPTS`, in days: when the row of an attempt is deleted; with its entry at the latest. Default never. */
+  readonly retentionAttempts: Duration.Duration
+  /** `OUTBOX_RETENTION_DEAD`, in days: when a dead letter is deleted, and a discarded one counted from then. Default never. */
+  readonly retentionDead: Duration.Duration
+  /**
+   * `OUTBOX_REDRIVE_WINDOW`, in days: how old a dead letter may be that is still redriven, where `OUTBOX_RETENTION_DEAD` does not
+   * say so. The inbox's age may not be shorter. Default 30.
+   */
+  readonly redriveWindow: Duration.Duration
+  /** `OUTBOX_MAINTENANCE_ENABLED`: false leaves deleting what is old to other processes. Default true. */
+  readonly maintenanceEnabled: boolean
+  /** `OUTBOX_MAINTENANCE_INTERVAL`, in seconds: how long after maintenance has finished some process begins it again. Default 60. */
+  readonly maintenanceInterval: Duration.Duration
 }
 
 const fromEnvironment: Effect.Effect<OutboxSettings, InvalidSetting> = Effect.all({
@@ -47,7 +64,14 @@ const fromEnvironment: Effect.Effect<OutboxSettings, InvalidSetting> = Effect.al
   lease: read(seconds("OUTBOX_LEASE", 30, 1, 3600)),
   publishTimeout: read(seconds("OUTBOX_PUBLISH_TIMEOUT", 30, 0.01, 3600)),
   drainTimeout: read(seconds("OUTBOX_DRAIN_TIMEOUT", 10, 0, 3600)),
-  maxEventBytes: read(whole("OUTBOX_MAX_EVENT_BYTES", 1_048_576, 1, 8_388_608))
+  maxEventBytes: read(whole("OUTBOX_MAX_EVENT_BYTES", 1_048_576, 1, 8_388_608)),
+  retentionDelivered: read(age("OUTBOX_RETENTION_DELIVERED")),
+  retentionInbox: read(age("OUTBOX_RETENTION_INBOX")),
+  retentionAttempts: read(age("OUTBOX_RETENTION_ATTEMPTS")),
+  retentionDead: read(age("OUTBOX_RETENTION_DEAD")),
+  redriveWindow: read(days("OUTBOX_REDRIVE_WINDOW", 30, 0, 36_500)),
+  maintenanceEnabled: read(yesNo("OUTBOX_MAINTENANCE_ENABLED", true)),
+  maintenanceInterval: read(seconds("OUTBOX_MAINTENANCE_INTERVAL", 60, 1, 86_400))
 })
 
 export class OutboxConfig extends Context.Service<OutboxConfig, OutboxSettings>()("@zakops/outbox/OutboxConfig") {

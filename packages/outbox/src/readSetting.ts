@@ -41,6 +41,25 @@ export const seconds = (
     /^\d+(\.\d+)?$/.test(text) && inRange(Number(text), least, most) ? Duration.seconds(Number(text)) : undefined
 })
 
+export const days = (variable: string, fallback: number, least: number, most: number): Setting<Duration.Duration> => ({
+  variable,
+  fallback: Duration.days(fallback),
+  allowed: `a number of days from ${least} to ${most}`,
+  parse: (text) =>
+    /^\d+(\.\d+)?$/.test(text) && inRange(Number(text), least, most) ? Duration.days(Number(text)) : undefined
+})
+
+/** An age in days; `never`, which is endless, unless given. */
+export const age = (variable: string): Setting<Duration.Duration> => {
+  const inDays = days(variable, 0, 0.0001, 36_500)
+  return {
+    variable,
+    fallback: Duration.infinity,
+    allowed: `never, or ${inDays.allowed}`,
+    parse: (text) => /^never$/i.test(text) ? Duration.infinity : inDays.parse(text)
+  }
+}
+
 export const oneOf = <const Word extends string>(
   variable: string,
   fallback: NoInfer<Word>,
