@@ -24,7 +24,8 @@ describe("the settings", () => {
         lease: Duration.seconds(30),
         publishTimeout: Duration.seconds(30),
         drainTimeout: Duration.seconds(10),
-        maxEventBytes: 1_048_576
+        maxEventBytes: 1_048_576,
+        modes: {}
       })
     }))
 

@@ -23,13 +23,14 @@ import type { ClaimedEntry } from "./OutboxEntry.ts"
 import { renewLeases } from "./renewLeases.ts"
 import type { RetrySchedule } from "@zakops/events/RetrySchedule"
 import { settleAttempts } from "./settleAttempts.ts"
+import { shadowSink } from "./shadowSink.ts"
 
 /** How long a stopping processor gives the database to take back what it still held. */
 const handBackLimit = Duration.seconds(2)
 
 export const make = (db: Database, publisher: External, settings: OutboxSettings, policy: RetrySchedule) => {
   const claim = claimEntries(db)
-  const attempt = attemptDelivery(publisher, policy, settings.publishTimeout)
+  const attempt = attemptDelivery(publisher, shadowSink(db), policy, settings.publishTimeout)
   const settle = settleAttempts(db)
   const renew = renewLeases(db)
   const { batchSize, concurrency, drainTimeout, lease, pollInterval } = settings

@@ -11,6 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type { Modes } from "./RolloutModes.ts"
+import { allowedModes, parseModes } from "./RolloutModes.ts"
 
 export interface OutboxSettings {
   /** `OUTBOX_ENABLED`: false publishes directly, as before there was an outbox. Default true. */
@@ -33,6 +35,8 @@ export interface OutboxSettings {
   readonly drainTimeout: Duration.Duration
   /** `OUTBOX_MAX_EVENT_BYTES`: the largest data of one event, as UTF-8 JSON. Default 1048576. */
   readonly maxEventBytes: number
+  /** `OUTBOX_MODES`: which types are published directly, or both ways to be compared. Default none: all go through the outbox. */
+  readonly modes: Modes
 }
 
 /** A variable has a value that is not allowed. */
@@ -95,7 +99,8 @@ const fromEnvironment: Effect.Effect<OutboxSettings, InvalidSetting> = Effect.al
   lease: read(seconds("OUTBOX_LEASE", 30, 1, 3600)),
   publishTimeout: read(seconds("OUTBOX_PUBLISH_TIMEOUT", 30, 0.01, 3600)),
   drainTimeout: read(seconds("OUTBOX_DRAIN_TIMEOUT", 10, 0, 3600)),
-  maxEventBytes: read(whole("OUTBOX_MAX_EVENT_BYTES", 1_048_576, 1, 8_388_608))
+  maxEventBytes: read(whole("OUTBOX_MAX_EVENT_BYTES", 1_048_576, 1, 8_388_608)),
+  modes: read<Modes>({ variable: "OUTBOX_MODES", fallback: {}, allowed: allowedModes, parse: parseModes })
 })
 
 export class OutboxConfig extends Context.Service<OutboxConfig, OutboxSettings>()("@zakops/outbox/OutboxConfig") {

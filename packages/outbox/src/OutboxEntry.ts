@@ -15,6 +15,7 @@ export interface ClaimedRow {
   readonly expired: boolean
   /** Its data is too large for the client to receive, and was left in the table. */
   readonly oversize: boolean
+  readonly shadow: boolean
   readonly [envelopeColumn: string]: unknown
 }
 
@@ -24,6 +25,8 @@ export interface ClaimedEntry {
   readonly attempts: number
   readonly maxAttempts: number
   readonly expired: boolean
+  /** Published directly already: to be delivered to the comparison only. */
+  readonly shadow: boolean
   /** Fails with words for the operator where the row cannot be read as an event: any program may write to the table. */
   readonly envelope: Result.Result<EventEnvelope, string>
 }
@@ -72,6 +75,7 @@ export const fromRow = (row: ClaimedRow, claimId: string): ClaimedEntry => ({
   attempts: row.attempts,
   maxAttempts: row.max_attempts,
   expired: row.expired,
+  shadow: row.shadow,
   envelope: row.oversize
     ? Result.fail("its data is larger than 12 MiB, more than the client receives")
     : toEnvelope(row)

@@ -21,6 +21,7 @@ import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { RetrySchedule } from "@zakops/events/RetrySchedule"
 import { waitAfter } from "@zakops/events/RetrySchedule"
 import { settleFailedInPlace } from "./settleFailedInPlace.ts"
+import { recordShadows } from "./shadowSink.ts"
 
 /** An entry that this transaction has locked. `attempts` counts the one that is about to be made. */
 interface Locked {
@@ -41,16 +42,18 @@ export const make = (db: Database, publisher: Transactional, settings: OutboxSet
 
   /** Marks what `which` selects delivered and copies it, in one statement; gives the number. */
   const deliver = Effect.fnUntraced(function*(which: Fragment, time: Fragment) {
-    const entries = sql.literal("entries")
+    const [entries, delivered] = [sql.literal("entries"), sql.literal("delivered")]
     const [result] = yield* sql<{ count: number }>`
-      WITH entries AS (
+      WITH delivered AS (
         UPDATE ${table.outbox} o SET status = 'delivered', attempts = coalesce(o.attempts, 0) + 1, last_attempt_at = ${time},
           delivered_at = ${time}, created_at = coalesce(o.created_at, ${time}), claim_id = NULL, lease_until = NULL
         WHERE ${which}
         RETURNING o.id, o.correlation_id, o.aggregate_type, o.aggregate_id, o.event_type, o.schema_version, o.event_data,
-          o.trace_id, o.headers, o.created_at, o.seq
-      ), copied AS (${publisher.copyFrom(entries)})
-      SELECT count(*)::int AS count FROM entries`
+          o.trace_id, o.headers, o.created_at, o.seq, o.shadow
+      ), entries AS (SELECT * FROM delivered WHERE NOT shadow),
+      copied AS (${publisher.copyFrom(entries)}),
+      compared AS (${recordShadows(db, delivered, time)})
+      SELECT count(*)::int AS count FROM delivered`
     return result?.count ?? 0
   })
 

@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import { Command, decide, leaseExpired } from "./EntryLifecycle.ts"
 import type { Fact } from "./EntryLifecycle.ts"
 import { asProcessing } from "./OutboxEntry.ts"
+import type { shadowSink } from "./shadowSink.ts"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
 import type { RetrySchedule } from "@zakops/events/RetrySchedule"
 import { waitAfter } from "@zakops/events/RetrySchedule"
@@ -25,7 +26,7 @@ export interface Attempt {
   readonly heard: Heard
 }
 
-const answer: Heard = { _tag: "Answer" }
+const answered: Heard = { _tag: "Answer" }
 const nothing: Heard = { _tag: "Nothing" }
 
 /** The entry goes back untried. */
@@ -36,7 +37,12 @@ export const handBack = (entry: ClaimedEntry): Attempt =>
  * Calls the publisher, unless the entry shows without it that the attempt has failed. Never fails: what goes wrong is the attempt's
  * outcome.
  */
-export const attemptDelivery = (publisher: External, policy: RetrySchedule, timeout: Duration.Duration) => {
+export const attemptDelivery = (
+  publisher: External,
+  compare: ReturnType<typeof shadowSink>,
+  policy: RetrySchedule,
+  timeout: Duration.Duration
+) => {
   const fail = (entry: ClaimedEntry, error: string, heard: Heard, permanent = false) =>
     Effect.map(
       waitAfter(policy, entry.attempts),
@@ -47,7 +53,10 @@ export const attemptDelivery = (publisher: External, policy: RetrySchedule, time
     if (entry.expired) return yield* fail(entry, leaseExpired, nothing)
     // Trying again would read the same row.
     if (Result.isFailure(entry.envelope)) return yield* fail(entry, entry.envelope.failure, nothing, true)
-    const exit = yield* publisher.publish(entry.envelope.success).pipe(
+    // The comparison says nothing about the destination.
+    const answer = entry.shadow ? nothing : answered
+    const deliver = entry.shadow ? compare : publisher.publish
+    const exit = yield* deliver(entry.envelope.success).pipe(
       Effect.asSome,
       Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.succeedNone }),
       Effect.exit

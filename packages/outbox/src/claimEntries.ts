@@ -30,7 +30,7 @@ export const claimEntries = (db: Database) =>
         o.attempts, coalesce(o.max_attempts, 5) AS max_attempts,
         o.last_attempt_at IS DISTINCT FROM ${time} AS expired,
         CASE WHEN ${sql.literal(oversize)} THEN NULL ELSE o.event_data END AS event_data,
-        ${sql.literal(oversize)} AS oversize`
+        ${sql.literal(oversize)} AS oversize, o.shadow`
     return rows.map((row): ClaimedEntry => fromRow(row, claimId))
   })
 
