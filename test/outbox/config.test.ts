@@ -19,6 +19,7 @@ describe("the settings", () => {
         processorEnabled: true,
         pollInterval: Duration.seconds(1),
         batchSize: 100,
+        batchBytes: 16_777_216,
         maxAttempts: 5,
         concurrency: 100,
         lease: Duration.seconds(30),

@@ -3,7 +3,14 @@ import type { EmitOptions } from "@zakops/outbox"
 import { Outbox, TransactionalPublisher } from "@zakops/outbox"
 import type { OutboxSettings } from "@zakops/outbox"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
+import { claimEntries } from "@zakops/outbox/claimEntries"
+import { dueEntries } from "@zakops/outbox/dueEntries"
+import { dueRuns } from "@zakops/outbox/dueRuns"
+import { dueSuspect } from "@zakops/outbox/dueSuspect"
 import { layerServices } from "@zakops/outbox/OutboxLive"
+import type { ClaimedEntry } from "@zakops/outbox/OutboxEntry"
+import * as Database from "@zakops/migrations/Database"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -28,6 +35,21 @@ export const emitDeals = Effect.fnUntraced(function*(
     Array.from({ length: count }, () => ({ event, correlationId: dealId, ...given }))
   ))
 })
+
+/** Claims, as a worker called `name` would, whatever is due: with a key, without one, or to be delivered alone. */
+export const claim = Effect.fnUntraced(
+  function*(limit: number, lease: Duration.Duration, claimId: string = randomUUID(), name = "a worker") {
+    const db = yield* Database.make
+    const time = yield* db.now
+    const taking = { time, limit, bytes: null, destination: "anywhere", limited: [] }
+    const selections = [dueEntries(db, taking), dueRuns(db, taking), yield* dueSuspect(db, "anywhere")]
+    const claimed: Array<ClaimedEntry> = []
+    for (const selection of selections) {
+      claimed.push(...(yield* claimEntries(db, name)(selection, claimId, lease)).entries)
+    }
+    return claimed
+  }
+)
 
 export interface EntryRow {
   readonly id: string

@@ -23,6 +23,8 @@ export interface OutboxSettings {
   readonly pollInterval: Duration.Duration
   /** `OUTBOX_BATCH_SIZE`: entries claimed at once. Default 100. */
   readonly batchSize: number
+  /** `OUTBOX_BATCH_BYTES`: data claimed at once for an external publisher, in bytes of JSON, though at least one entry. Default 16777216. */
+  readonly batchBytes: number
   /** `OUTBOX_MAX_ATTEMPTS`: the `max_attempts` that new entries are written with. Default 5. */
   readonly maxAttempts: number
   /** `OUTBOX_CONCURRENCY`: calls to an external publisher at the same time. Default 100. */
@@ -94,6 +96,7 @@ const fromEnvironment: Effect.Effect<OutboxSettings, InvalidSetting> = Effect.al
   processorEnabled: read(yesNo("OUTBOX_PROCESSOR_ENABLED", true)),
   pollInterval: read(seconds("OUTBOX_POLL_INTERVAL", 1, 0.01, 3600)),
   batchSize: read(whole("OUTBOX_BATCH_SIZE", 100, 1, 10_000)),
+  batchBytes: read(whole("OUTBOX_BATCH_BYTES", 16_777_216, 1, 1_073_741_824)),
   maxAttempts: read(whole("OUTBOX_MAX_ATTEMPTS", 5, 1, 1_000)),
   concurrency: read(whole("OUTBOX_CONCURRENCY", 100, 1, 10_000)),
   lease: read(seconds("OUTBOX_LEASE", 30, 1, 3600)),

@@ -8,16 +8,12 @@ import * as Schedule from "effect/Schedule"
 import type { SqlError } from "effect/sql/SqlError"
 import { nextDueTime } from "./nextDueTime.ts"
 
-/** Waits for the next wake-up, the next due time, or the poll interval. */
+/** Waits for the next wake-up, the next due time, the poll interval, or `most` milliseconds. */
 export const untilWorth = (db: Database, wakeup: Effect.Effect<void>, pollInterval: Duration.Duration) => {
   const nextDue = nextDueTime(db)
-  return Effect.gen(function*() {
-    const due = yield* nextDue
-    const longest = Option.match(due, {
-      onNone: () => pollInterval,
-      onSome: (wait) => Duration.min(wait, pollInterval)
-    })
-    yield* Effect.timeoutOption(wakeup, longest)
+  return Effect.fnUntraced(function*(most: number) {
+    const due = Option.match(yield* nextDue, { onNone: () => Infinity, onSome: Duration.toMillis })
+    yield* Effect.timeoutOption(wakeup, Duration.min(pollInterval, Duration.millis(Math.min(due, most))))
   })
 }
 
