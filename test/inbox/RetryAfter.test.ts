@@ -41,10 +41,17 @@ layer(InboxGuard.layer.pipe(Layer.provideMerge(TestDatabase.layer)))("a handler 
   /** Runs the handler on one event; the times at which it was called, in seconds. */
   const running = Effect.fnUntraced(function*(
     results: ReadonlyArray<Effect.Effect<void, RetryAfter | string>>,
-    retry?: Schedule.Schedule<unknown>
+    retry: Schedule.Schedule<unknown> = Consumer.patiently
   ) {
     const calls: Array<number> = []
     const event = envelope()
+    let waits = 0
+    // Steps right before the consumer goes to wait.
+    const counted = Schedule.modifyDelay(retry, ({ duration }) =>
+      Effect.sync(() => {
+        waits++
+        return duration
+      }))
     const start = yield* Clock.currentTimeMillis
     const handlers = [
       Consumer.on(
@@ -54,14 +61,13 @@ layer(InboxGuard.layer.pipe(Layer.provideMerge(TestDatabase.layer)))("a handler 
       )
     ]
     const fiber = yield* Effect.forkChild(
-      Consumer.run({ consumerId: "c", source: sourceOf(event), handlers, retry })
+      Consumer.run({ consumerId: "c", source: sourceOf(event), handlers, retry: counted })
     )
     const called = (times: number) => eventually(Effect.sync(() => calls.length === times))
     /** Lets the consumer go to wait, and then just so much time pass that it is not called, and then that it is. */
     const next = Effect.fnUntraced(function*(seconds: number) {
       const before = calls.length
-      // The roll-back of the failed try takes real time.
-      yield* moment(50)
+      yield* eventually(Effect.sync(() => waits === before))
       yield* TestClock.adjust(Duration.millis(seconds * 1000 - 1))
       yield* moment(20)
       assert.lengthOf(calls, before)
