@@ -80,7 +80,7 @@ layer(Live)("a deduplication key", (it) => {
         const first = yield* Effect.forkChild(transact(Effect.gen(function*() {
           yield* Deferred.succeed(emitted, yield* emit("k"))
           yield* Deferred.await(mayEnd)
-          if (end === "roll back") yield* Effect.fail("no")
+          return end === "roll back" ? yield* Effect.fail("no") : undefined
         })))
         const firstId = yield* Deferred.await(emitted)
         const second = yield* Effect.forkChild(transact(emit("k")))

@@ -106,6 +106,26 @@ layer(ToLog, { excludeTestServices: true })("with a destination in the same data
       assert.deepStrictEqual(yield* findings, only("matched", ids))
     }))
 
+  it.effect("a copy never reaches the destination, alone or in a batch whose entries have to be told apart", () =>
+    Effect.gen(function*() {
+      const { drain, emit, findings, only, sql, transact } = yield* setUp
+      const copy = Effect.map(
+        sql<{ id: string }>`INSERT INTO zakops.outbox (id, correlation_id, event_type, event_data, shadow)
+          VALUES (gen_random_uuid(), gen_random_uuid(), 'shadow', '{}', true) RETURNING id`,
+        ([row]) => row?.id ?? ""
+      )
+      const first = yield* copy
+      assert.strictEqual((yield* drain).delivered, 1)
+      const second = yield* copy
+      const bad = yield* transact(emit(Queued))
+      const good = yield* transact(emit(Queued, { orderingKey: null }))
+      const constraint = sql.literal("bad_one")
+      yield* sql`ALTER TABLE zakops.agent_events ADD CONSTRAINT ${constraint} CHECK (id <> ${sql.literal(`'${bad}'`)})`
+      yield* Effect.ensuring(drain, Effect.orDie(sql`ALTER TABLE zakops.agent_events DROP CONSTRAINT ${constraint}`))
+      assert.deepStrictEqual(yield* loggedIds, [good])
+      assert.deepStrictEqual(yield* findings, only("onlyOutbox", [first, second]))
+    }))
+
   it.effect("a copy that another program has changed, or lost, or that is dead, shows", () =>
     Effect.gen(function*() {
       const { drain, emit, report, sql, transact } = yield* setUp

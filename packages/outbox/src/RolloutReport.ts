@@ -99,25 +99,19 @@ const countFindings = ({ sql, table }: Database.Database) => ({ since, until }: 
       coalesce(array_agg(event_id::text ORDER BY n) FILTER (WHERE n <= ${firstIds}::int), '{}') AS ids
     FROM numbered GROUP BY event_type, finding ORDER BY event_type`
 
-const none: Comparison = {
-  matched: 0,
-  different: 0,
-  onlyDirect: 0,
-  onlyOutbox: 0,
-  waiting: 0,
-  dead: 0,
-  neither: 0
-}
-
-const toReports = (rows: ReadonlyArray<Row>): ReadonlyArray<TypeReport> => {
-  const reports = new Map<string, TypeReport>()
-  for (const { count, eventType, finding, ids } of rows) {
-    const before = reports.get(eventType) ?? { eventType, ...none, firstIds: {} }
-    reports.set(eventType, {
-      ...before,
-      [finding]: count,
-      firstIds: finding === "matched" ? before.firstIds : { ...before.firstIds, [finding]: ids }
-    })
-  }
-  return [...reports.values()]
-}
+const toReports = (rows: ReadonlyArray<Row>): ReadonlyArray<TypeReport> =>
+  [...Map.groupBy(rows, (row) => row.eventType)].map(([eventType, ofType]) => {
+    const countOf = (finding: Finding) => ofType.find((row) => row.finding === finding)?.count ?? 0
+    const notMatched = ofType.filter(({ finding }) => finding !== "matched")
+    return {
+      eventType,
+      matched: countOf("matched"),
+      different: countOf("different"),
+      onlyDirect: countOf("onlyDirect"),
+      onlyOutbox: countOf("onlyOutbox"),
+      waiting: countOf("waiting"),
+      dead: countOf("dead"),
+      neither: countOf("neither"),
+      firstIds: Object.fromEntries(notMatched.map(({ finding, ids }) => [finding, ids]))
+    }
+  })

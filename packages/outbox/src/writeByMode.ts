@@ -54,12 +54,12 @@ export const writeByMode = Effect.fnUntraced(
       const ids = queued.length === 0 ? [] : yield* write(queued)
       const compared = new Set(shadows.length === 0 ? [] : yield* writeCopies(shadows))
       yield* publish(
-        entries.filter(({ mode }) => mode !== "outbox").map((entry) =>
-          compared.has(entry) ? entry : { ...entry, mode: "direct" }
-        )
+        entries.filter(({ mode }) => mode !== "outbox").map((entry) => compared.has(entry) ? entry : notCompared(entry))
       )
       const idOf = new Map(queued.map((entry, index) => [entry, ids[index]]))
       return entries.map((entry) => idOf.get(entry) ?? entry.id)
     })
   }
 )
+
+const notCompared = (entry: NewEntry): NewEntry => ({ ...entry, mode: "direct" })
