@@ -4,13 +4,12 @@
  * A bad value stops the start with one line that names the variable, the value and what is allowed. It never falls back to the
  * default in silence.
  */
-import * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
+import type { InvalidSetting } from "./InvalidSetting.ts"
+import { read, seconds, whole, yesNo } from "./readSetting.ts"
 import type { Modes } from "./RolloutModes.ts"
 import { allowedModes, parseModes } from "./RolloutModes.ts"
 
@@ -40,56 +39,6 @@ export interface OutboxSettings {
   /** `OUTBOX_MODES`: which types are published directly, or both ways to be compared. Default none: all go through the outbox. */
   readonly modes: Modes
 }
-
-/** A variable has a value that is not allowed. */
-export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
-  variable: Schema.String,
-  value: Schema.String,
-  allowed: Schema.String
-}) {
-  override get message() {
-    return `${this.variable} is ${JSON.stringify(this.value)}: allowed is ${this.allowed}`
-  }
-}
-
-interface Setting<A> {
-  readonly variable: string
-  readonly fallback: A
-  readonly allowed: string
-  readonly parse: (text: string) => A | undefined
-}
-
-const yesNo = (variable: string, fallback: boolean): Setting<boolean> => ({
-  variable,
-  fallback,
-  allowed: "true or false (also: 1, 0, yes, no, on, off)",
-  parse: (text) => /^(true|1|yes|on)$/i.test(text) ? true : /^(false|0|no|off)$/i.test(text) ? false : undefined
-})
-
-const inRange = (value: number, least: number, most: number) => value >= least && value <= most
-
-const whole = (variable: string, fallback: number, least: number, most: number): Setting<number> => ({
-  variable,
-  fallback,
-  allowed: `a whole number from ${least} to ${most}`,
-  parse: (text) => /^\d+$/.test(text) && inRange(Number(text), least, most) ? Number(text) : undefined
-})
-
-const seconds = (variable: string, fallback: number, least: number, most: number): Setting<Duration.Duration> => ({
-  variable,
-  fallback: Duration.seconds(fallback),
-  allowed: `a number of seconds from ${least} to ${most}`,
-  parse: (text) =>
-    /^\d+(\.\d+)?$/.test(text) && inRange(Number(text), least, most) ? Duration.seconds(Number(text)) : undefined
-})
-
-const read = Effect.fnUntraced(function*<A>(setting: Setting<A>) {
-  const { allowed, variable } = setting
-  const given = yield* Effect.orDie(Config.option(Config.String(variable)))
-  if (Option.isNone(given)) return setting.fallback
-  const parsed = setting.parse(given.value.trim())
-  return parsed === undefined ? yield* new InvalidSetting({ variable, value: given.value, allowed }) : parsed
-})
 
 const fromEnvironment: Effect.Effect<OutboxSettings, InvalidSetting> = Effect.all({
   enabled: read(yesNo("OUTBOX_ENABLED", true)),

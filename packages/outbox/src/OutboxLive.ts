@@ -14,7 +14,7 @@ import * as Layer from "effect/Layer"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { Outbox } from "./Outbox.ts"
-import type { InvalidSetting } from "./OutboxConfig.ts"
+import type { InvalidSetting } from "./InvalidSetting.ts"
 import { OutboxConfig } from "./OutboxConfig.ts"
 import { OutboxProcessor } from "./OutboxProcessor.ts"
 import { OutboxWriter } from "./OutboxWriter.ts"
@@ -63,6 +63,6 @@ export const OutboxLive: Layer.Layer<
 /** As `OutboxLive`, with the settings that the program provides. */
 export const layer: Layer.Layer<
   Services,
-  InvalidSchemaName | NotMigrated | SqlError,
+  InvalidSetting | InvalidSchemaName | NotMigrated | SqlError,
   Needs | OutboxConfig
 > = runProcessor.pipe(Layer.provideMerge(layerServices))

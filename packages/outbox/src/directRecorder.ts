@@ -18,7 +18,7 @@ import * as Queue from "effect/Queue"
 import { digestOfEnvelope, digestOfRow } from "./contentDigest.ts"
 import type { NewEntry } from "./Emission.ts"
 import { errorText } from "./errorText.ts"
-import { outlastTrouble } from "./idle.ts"
+import { outlastTrouble } from "./outlastTrouble.ts"
 import { asRelation } from "./insertEntries.ts"
 import { outsideTransaction } from "./outsideTransaction.ts"
 

@@ -17,7 +17,9 @@ export const settleAttempts = (db: Database, destination: string) => {
     for (const { entry, fact, heard, outcome } of attempts) {
       const reason = heard._tag === "Down" ? heard.reason : undefined
       if (fact._tag === "Delivered") delivered.push(entry)
-      else if (fact._tag !== "Claimed") undelivered.push({ entry, fact, outcome, reason })
+      else if (fact._tag !== "Claimed" && fact._tag !== "Redriven" && fact._tag !== "Discarded") {
+        undelivered.push({ entry, fact, outcome, reason })
+      }
     }
     const settled = new Set<string>()
     if (delivered.length > 0) { for (const { id } of yield* asDelivered(delivered)) settled.add(id) }
