@@ -37,6 +37,19 @@ export const isDatabaseTrouble = (error: SqlError): boolean => {
   return !Predicate.isTagged(serverError(error), "PgTypesCodecError")
 }
 
+// Serialization failure and deadlock; the server stopping, crashed or starting; too many connections; class 08, the connection.
+const passing = /^(40001|40P01|57P0[123]|53300|08)/
+
+/**
+ * True where the same work may succeed if it is done again from its beginning: the states that
+ * https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html and a restart or failover bring. Never to be tried
+ * again inside a transaction of the caller's, which is gone.
+ */
+export const isPassing = (error: SqlError): boolean => {
+  const state = sqlState(error)
+  return state === undefined ? isDatabaseTrouble(error) : passing.test(state)
+}
+
 /** True where a table, column, function or privilege is missing: a fault of the set-up, which every statement of the kind would meet. */
 export const isSetUpFault = (error: SqlError): boolean => sqlState(error)?.startsWith("42") ?? false
 

@@ -3,7 +3,7 @@ import { assert, describe, it as plain, layer } from "@effect/vitest"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { EventStore } from "@zakops/event-store/EventStore"
 import * as EventLog from "@zakops/event-store/EventLog"
-import { Outbox, OutboxProcessor, TransactionalPublisher } from "@zakops/outbox"
+import { Outbox, OutboxProcessor, OutboxWriter, TransactionalPublisher } from "@zakops/outbox"
 import * as Arr from "effect/Array"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
@@ -142,6 +142,23 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a database", (it) => {
         assert.strictEqual(error._tag, "SqlError")
         assert.lengthOf(yield* entries, 1)
       }).pipe(Effect.provide(Through))
+    }))
+
+  it.effect("may go away while an event is written on its own, which is then written once", () =>
+    Effect.gen(function*() {
+      yield* emptyTables
+      const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
+      yield* Effect.gen(function*() {
+        const { write } = yield* OutboxWriter
+        const event = yield* DealMade.make({ dealId: randomUUID(), title: "a deal" })
+        for (
+          const [word, when] of [["INSERT INTO", "unheard"], ["COMMIT", "unheard"], ["COMMIT", "answered"]] as const
+        ) {
+          proxy.cutAt(word, when)
+          yield* write(event, { correlationId: randomUUID() })
+        }
+        assert.lengthOf(yield* entries, 3)
+      }).pipe(Effect.provide(over({ url: Redacted.make(proxy.url) })))
     }))
 
   it.effect("is listened to anew by a listener that does not hear its own call", () =>

@@ -69,10 +69,18 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
         connection: Connection,
         isKnownAs: (xid: string) => void = () => {}
       ) =>
-        Effect.suspend(() => {
+        Effect.flatMap(Effect.serviceOption(Transaction), (outer) => {
           let isOpen = true
           return self.pipe(
-            Effect.provideService(Transaction, { connection, isKnownAs, isOpen: () => isOpen }),
+            Effect.provideService(Transaction, {
+              connection,
+              isOpen: () => isOpen,
+              // A savepoint has the id of the transaction that it is in.
+              isKnownAs: (xid) => {
+                isKnownAs(xid)
+                if (Option.isSome(outer) && outer.value.connection === connection) outer.value.isKnownAs(xid)
+              }
+            }),
             Effect.ensuring(Effect.sync(() => {
               isOpen = false
             }))

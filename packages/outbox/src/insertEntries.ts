@@ -2,42 +2,49 @@
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 import type { NewEntry } from "./Emission.ts"
 import { insertDeduplicated } from "./insertDeduplicated.ts"
 import { keysOf, lockedKeys, lockKeys } from "./orderingKeys.ts"
 
+/** The ids of the entries, in their order, and the id of the transaction, where it has written any. */
+export interface Written {
+  readonly ids: ReadonlyArray<string>
+  readonly xid: string | undefined
+}
+
 /**
- * Writes the entries, numbered by seq in the order given, and gives the id of each: another one's where a deduplication key has written
- * already.
+ * Writes the entries, numbered by seq in the order given. Where a deduplication key has written already, the id is that other one's.
  */
 export const insertEntries = (db: Database) => {
   const insertPlain = insertOne(db)
   const insertMany = insertInParts(db)
   const deduplicated = insertDeduplicated(db)
-  return Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>) {
+  return Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>): Effect.fn.Return<Written, SqlError> {
     const [first] = entries
     if (entries.some((entry) => entry.dedupe !== null)) return yield* deduplicated(entries, insertMany)
-    if (first !== undefined && entries.length === 1 && isPlain(first)) yield* insertPlain(first)
-    else yield* insertMany(entries)
-    return entries.map((entry) => entry.id)
+    const plain = first !== undefined && entries.length === 1 && isPlain(first)
+    const xid = yield* plain ? insertPlain(first) : insertMany(entries)
+    return { ids: entries.map((entry) => entry.id), xid }
   })
 }
 
 /** What most entries are: due now, with no key and no settings of their own. */
 const isPlain = (entry: NewEntry): boolean =>
   entry.mode === "outbox" && entry.orderingKey === null && entry.retryWaits === null && entry.deliverAt === null &&
-  entry.delay === 0 &&
-  entry.expiresAt === null
+  entry.delay === 0 && entry.expiresAt === null
 
 const insertOne = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*(entry: NewEntry) {
     const time = yield* now
-    yield* sql`
+    const [row] = yield* sql<{ xid: string }>`
       INSERT INTO ${table.outbox} (id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
         trace_id, headers, max_attempts, next_attempt_at, created_at)
       VALUES (${entry.id}, ${entry.correlationId}, ${entry.aggregateType}, ${entry.aggregateId}, ${entry.eventType},
-        ${entry.schemaVersion}, ${entry.data}, ${entry.traceId}, ${entry.headers}, ${entry.maxAttempts}, ${time}, ${time})`
+        ${entry.schemaVersion}, ${entry.data}, ${entry.traceId}, ${entry.headers}, ${entry.maxAttempts}, ${time}, ${time})
+      RETURNING pg_current_xact_id()::text AS xid`
+    return row?.xid
   })
 
 /** One statement for each part that `inParts` makes. */
@@ -48,9 +55,15 @@ const insertInParts = (db: Database) => {
     const parts = inParts(entries)
     // Each part locks its own keys in their order; all of them together have one only here.
     if (parts.length > 1) yield* lock(keysOf(entries))
+    let xid: string | undefined
     for (const part of parts) {
-      yield* db.sql`${insertFrom(db, asRelation(db.sql, part), time, part)}`
+      const [row] = yield* db.sql<{ xid: string }>`
+        WITH written AS (${
+        insertFrom(db, asRelation(db.sql, part), time, part)
+      }) SELECT pg_current_xact_id()::text AS xid`
+      xid = row?.xid
     }
+    return xid
   })
 }
 

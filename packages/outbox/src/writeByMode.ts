@@ -15,6 +15,7 @@ import type { NewEntry } from "./Emission.ts"
 import { insertEntries } from "./insertEntries.ts"
 import { keysOf, lockKeys } from "./orderingKeys.ts"
 import { publishDirectly } from "./publishDirectly.ts"
+import { Transaction } from "./TransactionalPublisher.ts"
 
 /**
  * Gives what writes entries in the open transaction, in their order, and gives their ids; `wake` runs after the commit of what is to be
@@ -27,10 +28,17 @@ export const writeByMode = Effect.fnUntraced(
     const lock = lockKeys(db)
     const publish = publishDirectly(db, publisher, yield* makeDirectRecorder(db))
 
-    const write = (entries: ReadonlyArray<NewEntry>) => Effect.tap(insert(entries), sql.afterCommit(wake))
+    const write = Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>) {
+      const { ids, xid } = yield* insert(entries)
+      yield* sql.afterCommit(wake)
+      if (xid !== undefined) (yield* Transaction).isKnownAs(xid)
+      return ids
+    })
 
     /** Writes the copies, and gives the entries that are to be compared: not those that their deduplication key has left out. */
-    const writeCopies = (entries: ReadonlyArray<NewEntry>): Effect.Effect<ReadonlyArray<NewEntry>, SqlError> =>
+    const writeCopies = (
+      entries: ReadonlyArray<NewEntry>
+    ): Effect.Effect<ReadonlyArray<NewEntry>, SqlError, Transaction> =>
       sql.withTransaction(write(entries)).pipe(
         Effect.map((ids) => entries.filter((entry, index) => ids[index] === entry.id)),
         Effect.catchIf(
@@ -45,7 +53,7 @@ export const writeByMode = Effect.fnUntraced(
 
     return Effect.fnUntraced(function*(
       entries: ReadonlyArray<NewEntry>
-    ): Effect.fn.Return<ReadonlyArray<string>, SqlError | PublishError> {
+    ): Effect.fn.Return<ReadonlyArray<string>, SqlError | PublishError, Transaction> {
       const queued = entries.filter(({ mode }) => mode === "outbox")
       if (queued.length === entries.length) return yield* write(entries)
       const shadows = entries.filter(({ mode }) => mode === "shadow")
