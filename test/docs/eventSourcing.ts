@@ -83,7 +83,7 @@ export const statement = (accountId: string) =>
 
 export const accountWithSnapshots = {
   ...account,
-  snapshot: { version: 1, state: Schema.Struct({ balance: Schema.Int }), every: 100 }
+  snapshot: { name: "balance", version: 1, state: Schema.Struct({ balance: Schema.Int }), every: 100 }
 }
 
 export const balances = Projection.make({
