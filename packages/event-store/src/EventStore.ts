@@ -9,6 +9,7 @@ import type { Event, Happening } from "@zakops/events/EventDefinition"
 import { EventPublisher } from "@zakops/events/EventPublisher"
 import { InvalidEvent } from "@zakops/events/InvalidEvent"
 import * as Database from "@zakops/migrations/Database"
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import type { NewEntry } from "@zakops/outbox/Emission"
 import type { EmitError } from "@zakops/outbox/Outbox"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
@@ -24,7 +25,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { SqlError } from "effect/sql/SqlError"
-import { isSqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
 import { appendEvents } from "./appendEvents.ts"
 import type { Appended, Executed, Loaded, LoadError } from "./commands.ts"
@@ -181,7 +181,7 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
 
       /** Again from the beginning, when only a new transaction can do it. */
       const inOwnTransaction = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-        Effect.retry(deadlocksAsFailures(self), { schedule: shortly, times: 10, while: isPassing })
+        Effect.retry(troubleAsFailure(self), { schedule: shortly, times: 10, while: isPassing })
 
       const gathered = yield* gatherAppends(db, appendToStream)
       /** Where no transaction of the caller's is open, appends of several callers share one. */
@@ -263,12 +263,12 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
 
 const isConflict = (error: unknown) => error instanceof WrongExpectedVersion
 
-/** Ports without errors of their own (`SubjectKeys`) can tell of a deadlock only by dying of it. */
-const deadlocksAsFailures = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
-  Effect.catchDefect(
-    self,
-    (defect) => isSqlError(defect) && isPassing(defect) ? Effect.fail(defect) : Effect.die(defect)
-  )
+/**
+ * Ports without errors of their own (`SubjectKeys`) can tell of a deadlock only by dying of it, and the client dies of a ROLLBACK on a
+ * connection that is lost.
+ */
+const troubleAsFailure = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+  Effect.catchDefect(self, (defect) => SqlErrors.isTrouble(defect) ? Effect.fail(defect) : Effect.die(defect))
 
 const requireExpectation = (expected: ExpectedVersion, events: ReadonlyArray<Event>) => {
   const problem = problemOfExpected(expected)

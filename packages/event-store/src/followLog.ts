@@ -18,7 +18,8 @@ export const outlastTrouble =
   (what: string) => <A, E, R>(self: Effect.Effect<A, E | SqlError, R>): Effect.Effect<A, E | SqlError, R> =>
     Effect.retry(
       Effect.tapError(
-        self,
+        // A connection that is lost within a transaction makes its ROLLBACK fail, which the client tells as a defect.
+        Effect.catchDefect(self, (defect) => SqlErrors.isTrouble(defect) ? Effect.fail(defect) : Effect.die(defect)),
         (error) =>
           SqlErrors.isTrouble(error) ? Effect.logWarning(`${what}: ${SqlErrors.serverText(error)}`) : Effect.void
       ),
