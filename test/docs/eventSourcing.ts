@@ -104,7 +104,7 @@ export const balances = Projection.make({
 })
 
 export const Reports = Layer.effectDiscard(
-  run(balances).pipe(Effect.tapError((error) => Effect.logError(error.message)), Effect.forkScoped)
+  run(balances).pipe(Effect.tapCause((cause) => Effect.logError("balances", cause)), Effect.forkScoped)
 )
 
 export const balances2 = Projection.make({
