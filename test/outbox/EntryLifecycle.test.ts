@@ -2,7 +2,8 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Database from "@zakops/migrations/Database"
 import { DatabaseTime, fromClock } from "@zakops/migrations/DatabaseTime"
-import { claimEntries } from "@zakops/outbox/claimEntries"
+import { DeadLetters } from "@zakops/outbox/DeadLetters"
+import { expireEntries } from "@zakops/outbox/expireEntries"
 import type { Fact } from "@zakops/outbox/EntryLifecycle"
 import { Command, decide, Entry, evolve, leaseExpired } from "@zakops/outbox/EntryLifecycle"
 import { asProcessing } from "@zakops/outbox/OutboxEntry"
@@ -19,6 +20,7 @@ import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 import { randomUUID } from "node:crypto"
+import { claim } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const lease = Duration.seconds(30)
@@ -26,21 +28,34 @@ const lease = Duration.seconds(30)
 /** One step: time passes, then somebody does something. `stale` uses the claim before the last one. */
 const Step = Schema.Struct({
   seconds: Schema.Literals([0, 1, 5, 15, 31, 60, 300]),
-  action: Schema.Literals(["claim", "succeed", "fail", "fail permanently", "hand back", "park"]),
+  action: Schema.Literals([
+    "claim",
+    "succeed",
+    "fail",
+    "fail permanently",
+    "hand back",
+    "park",
+    "redrive",
+    "discard",
+    "expire"
+  ]),
   stale: Schema.Boolean
 })
 const Steps = Schema.Array(Step).check(Schema.isMinLength(5), Schema.isMaxLength(30))
 const MaxAttempts = Schema.Literals([1, 2, 3, 5, 6])
+/** Seconds after the start; many are never reached. */
+const Deadline = Schema.Literals([20, 100, 1000, 100_000])
 
 type Step = typeof Step.Type
 
-const fresh = (maxAttempts: number): Entry => Entry.Pending({ attempts: 0, maxAttempts, dueAt: 0, lastError: null })
+const fresh = (maxAttempts: number, expiresAt: number | null = null): Entry =>
+  Entry.Pending({ attempts: 0, maxAttempts, dueAt: 0, lastError: null, expiresAt })
 
 describe("EntryLifecycle", () => {
-  const walk = Effect.fnUntraced(function*(steps: ReadonlyArray<Step>, maxAttempts: number) {
-    let entry = fresh(maxAttempts)
+  const walk = Effect.fnUntraced(function*(steps: ReadonlyArray<Step>, maxAttempts: number, deadline: number) {
+    let entry = fresh(maxAttempts, deadline * 1000)
     let now = 0
-    const seen: Array<{ readonly before: Entry; readonly fact: Fact; readonly after: Entry }> = []
+    const seen: Array<{ readonly now: number; readonly before: Entry; readonly fact: Fact; readonly after: Entry }> = []
     for (const step of steps) {
       now += step.seconds * 1000
       const claimId = step.stale ? "stale" : "mine"
@@ -51,12 +66,15 @@ describe("EntryLifecycle", () => {
         fail: Command.Fail({ claimId, error: "no", permanent: false, wait }),
         "fail permanently": Command.Fail({ claimId, error: "no", permanent: true, wait }),
         "hand back": Command.HandBack({ claimId }),
-        park: Command.Park({ claimId, error: "newer", wait: Duration.seconds(60) })
+        park: Command.Park({ claimId, error: "newer", wait: Duration.seconds(60) }),
+        redrive: Command.Redrive({ wait: Duration.zero }),
+        discard: Command.Discard(),
+        expire: Command.Expire({ now })
       }[step.action]
       const decided = decide(entry, command)
       if (Result.isFailure(decided)) continue
       const after = evolve(entry, decided.success, now)
-      seen.push({ before: entry, fact: decided.success, after })
+      seen.push({ now, before: entry, fact: decided.success, after })
       entry = after
     }
     return seen
@@ -66,13 +84,18 @@ describe("EntryLifecycle", () => {
     "an entry is never tried beyond its maximum, and is dead only when there is a reason",
     {
       steps: Steps,
-      maxAttempts: MaxAttempts
+      maxAttempts: MaxAttempts,
+      deadline: Deadline
     },
-    Effect.fnUntraced(function*({ maxAttempts, steps }) {
-      for (const { after, before, fact } of yield* walk(steps, maxAttempts)) {
+    Effect.fnUntraced(function*({ deadline, maxAttempts, steps }) {
+      for (const { after, before, fact, now } of yield* walk(steps, maxAttempts, deadline)) {
+        if (fact._tag === "Claimed") assert.isBelow(now, deadline * 1000, "nothing is taken after its deadline")
+
         assert.isAtMost(after.attempts, maxAttempts)
         if (fact._tag === "RetryScheduled") assert.isBelow(before.attempts, maxAttempts)
-        assert.notInclude(["Delivered", "Dead"], before._tag, "what has ended stays as it is")
+        assert.notInclude(["Delivered", "Discarded"], before._tag, "what has ended stays as it is")
+        const byHand = fact._tag === "Redriven" || fact._tag === "Discarded"
+        assert.strictEqual(before._tag === "Dead", byHand, "what is dead moves by hand only, and nothing else does")
       }
     })
   )
@@ -95,6 +118,24 @@ describe("EntryLifecycle", () => {
     })
   )
 
+  it("redrives and discards what is dead, once, and nothing else", () => {
+    const counts = { attempts: 5, maxAttempts: 5, dueAt: 7, lastError: "no", expiresAt: 90 }
+    const redrive = Command.Redrive({ wait: Duration.seconds(2) })
+    const dead = Entry.Dead(counts)
+    const redriven = evolve(dead, Result.getOrThrow(decide(dead, redrive)), 100)
+    assert.deepStrictEqual(redriven, Entry.Pending({ ...counts, attempts: 0, dueAt: 2100, expiresAt: null }))
+    const discarded = evolve(dead, Result.getOrThrow(decide(dead, Command.Discard())), 100)
+    assert.deepStrictEqual(discarded, Entry.Discarded(counts))
+    const held = Entry.Processing({ ...counts, claimId: "a", leaseUntil: 50 })
+    for (const entry of [redriven, discarded, held, Entry.Delivered({ ...counts, deliveredAt: 1 })]) {
+      assert.deepStrictEqual(decide(entry, redrive), Result.fail("NotDead"))
+      assert.deepStrictEqual(decide(entry, Command.Discard()), Result.fail("NotDead"))
+    }
+    const claim = Command.Claim({ now: 3000, claimId: "b", lease })
+    assert.deepStrictEqual(decide(discarded, claim), Result.fail("Finished"))
+    assert.isTrue(Result.isSuccess(decide(redriven, claim)))
+  })
+
   it("refuses what does not hold the claim, is not due, is held, or has ended", () => {
     const pending = Entry.Pending({ attempts: 0, maxAttempts: 5, dueAt: 10, lastError: null })
     assert.deepStrictEqual(decide(pending, Command.Claim({ now: 9, claimId: "a", lease })), Result.fail("NotDue"))
@@ -116,7 +157,10 @@ describe("EntryLifecycle", () => {
   })
 })
 
-const OnVirtualTime = TestDatabase.layer.pipe(Layer.provideMerge(Layer.succeed(DatabaseTime, fromClock)))
+const OnVirtualTime = DeadLetters.layer.pipe(
+  Layer.provideMerge(TestDatabase.layer),
+  Layer.provideMerge(Layer.succeed(DatabaseTime, fromClock))
+)
 
 layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
   /** The row as the state machine sees it. */
@@ -124,15 +168,17 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
     const sql = yield* SqlClient
     const [row] = yield* sql<Row>`
       SELECT status, attempts, max_attempts, coalesce(extract(epoch FROM next_attempt_at) * 1000, 0)::float8 AS due_at, claim_id,
+        (extract(epoch FROM expires_at) * 1000)::float8 AS expires_at,
         (extract(epoch FROM lease_until) * 1000)::float8 AS lease_until,
-        (extract(epoch FROM delivered_at) * 1000)::float8 AS delivered_at, error_message
+        (extract(epoch FROM delivered_at) * 1000)::float8 AS delivered_at, error_message, discarded_at IS NOT NULL AS discarded
       FROM zakops.outbox WHERE id = ${id}::uuid`
     if (row === undefined) return assert.fail("the row is gone")
     const counts = {
       attempts: row.attempts,
       maxAttempts: row.max_attempts,
       dueAt: row.due_at,
-      lastError: row.error_message
+      lastError: row.error_message,
+      expiresAt: row.expires_at
     }
     switch (row.status) {
       case "pending":
@@ -143,7 +189,7 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
       case "delivered":
         return Entry.Delivered({ ...counts, deliveredAt: row.delivered_at ?? NaN })
       case "dead":
-        return Entry.Dead(counts)
+        return row.discarded ? Entry.Discarded(counts) : Entry.Dead(counts)
     }
   })
 
@@ -152,27 +198,31 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
     readonly attempts: number
     readonly max_attempts: number
     readonly due_at: number
+    readonly expires_at: number | null
     readonly claim_id: string | null
     readonly lease_until: number | null
     readonly delivered_at: number | null
     readonly error_message: string | null
+    readonly discarded: boolean
   }
 
   it.effect.prop(
     "agree after every step of any sequence",
-    { steps: Steps, maxAttempts: MaxAttempts },
-    Effect.fnUntraced(function*({ maxAttempts, steps }) {
+    { steps: Steps, maxAttempts: MaxAttempts, deadline: Deadline },
+    Effect.fnUntraced(function*({ deadline, maxAttempts, steps }) {
       const sql = yield* SqlClient
       const db = yield* Database.make
       yield* sql`DELETE FROM zakops.outbox`
       const id = randomUUID()
       const start = yield* Clock.currentTimeMillis
-      yield* sql`INSERT INTO zakops.outbox (id, correlation_id, event_type, event_data, max_attempts, next_attempt_at)
-        VALUES (${id}, ${id}, 'deal.made', '{}', ${maxAttempts}, ${new Date(start)})`
+      const expiresAt = start + deadline * 1000
+      yield* sql`INSERT INTO zakops.outbox (id, correlation_id, event_type, event_data, max_attempts, next_attempt_at, expires_at)
+        VALUES (${id}, ${id}, 'deal.made', '{}', ${maxAttempts}, ${new Date(start)}, ${new Date(expiresAt)})`
       const fold: { entry: Entry } = {
-        entry: Entry.Pending({ attempts: 0, maxAttempts, dueAt: start, lastError: null })
+        entry: Entry.Pending({ attempts: 0, maxAttempts, dueAt: start, lastError: null, expiresAt })
       }
       let claims = [randomUUID(), randomUUID()] as const
+      const settle = settleUndelivered(db, "anywhere")
       const apply = (command: Command, now: number) => {
         const decided = decide(fold.entry, command)
         if (Result.isSuccess(decided)) fold.entry = evolve(fold.entry, decided.success, now)
@@ -184,7 +234,7 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
         const now = yield* Clock.currentTimeMillis
         if (step.action === "claim") {
           const claimId = randomUUID()
-          const [entry] = yield* claimEntries(db)(claimId, 10, lease)
+          const [entry] = yield* claim(10, lease, claimId)
           const expected = apply(Command.Claim({ now, claimId, lease }), now)
           if (Result.isSuccess(expected)) {
             claims = [claims[1], claimId]
@@ -195,14 +245,28 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
             const wait = yield* waitAfter(ladder, entry.attempts)
             const fact = Result.getOrThrow(apply(Command.ExpireLease({ now, wait }), now))
             assert.include(["RetryScheduled", "Died"], fact._tag)
-            const settled = yield* settleUndelivered(db)([{ entry, fact: undelivered(fact) }])
+            const settled = yield* settle([{ entry, fact: undelivered(fact), outcome: "lease_expired" }])
             assert.lengthOf(settled, 1)
             assert.strictEqual(fold.entry.lastError, leaseExpired)
           } else {
             assert.isUndefined(entry, `claimed although ${Result.isFailure(expected) ? expected.failure : ""}`)
           }
+        } else if (step.action === "redrive" || step.action === "discard") {
+          const dead = yield* DeadLetters
+          const change = step.action === "redrive" ? dead.redrive : dead.discard
+          const changed = yield* change({ ids: [id] }, { by: "the test" })
+          const command = step.action === "redrive" ? Command.Redrive({ wait: Duration.zero }) : Command.Discard()
+          assert.strictEqual(changed === 1, Result.isSuccess(apply(command, now)), "only what is dead")
+        } else if (step.action === "expire") {
+          const expired = yield* expireEntries(db, "anywhere")
+          assert.strictEqual(
+            expired.length === 1,
+            Result.isSuccess(apply(Command.Expire({ now }), now)),
+            "the deadline"
+          )
         } else {
-          const held = { id, claimId: claims[step.stale ? 0 : 1] }
+          const claimId = claims[step.stale ? 0 : 1]
+          const held = { id, claimId, attempts: 1, orderingKey: null, worker: null, startedAt: null, traceId: null }
           const attempts = { attempts: fold.entry.attempts, maxAttempts, claimId: held.claimId }
           const wait = yield* waitAfter(ladder, fold.entry.attempts)
           const command = {
@@ -216,7 +280,7 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
           const fact = Result.getOrThrow(decide(asProcessing(attempts), command))
           const settled = fact._tag === "Delivered"
             ? yield* settleDelivered(db)([held])
-            : yield* settleUndelivered(db)([{ entry: held, fact: undelivered(fact) }])
+            : yield* settle([{ entry: held, fact: undelivered(fact), outcome: "failed" }])
           assert.strictEqual(settled.length === 1, Result.isSuccess(apply(command, now)), "the fence")
         }
         assert.deepStrictEqual(yield* readEntry(id), fold.entry)
@@ -227,7 +291,9 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
 })
 
 const undelivered = (fact: Fact) => {
-  if (fact._tag === "Claimed" || fact._tag === "Delivered") {
+  if (
+    fact._tag === "Claimed" || fact._tag === "Delivered" || fact._tag === "Redriven" || fact._tag === "Discarded"
+  ) {
     return assert.fail(`${fact._tag} does not leave an entry undelivered`)
   }
   return fact

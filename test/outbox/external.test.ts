@@ -4,10 +4,8 @@ import * as EventDefinition from "@zakops/events/EventDefinition"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { PublishError } from "@zakops/events/EventPublisher"
 import { Permanent, TransportDown } from "@zakops/events/EventPublisher"
-import * as Database from "@zakops/migrations/Database"
 import { DatabaseTime, fromClock } from "@zakops/migrations/DatabaseTime"
 import { Outbox, OutboxProcessor, TransactionalPublisher } from "@zakops/outbox"
-import { claimEntries } from "@zakops/outbox/claimEntries"
 import { leaseExpired } from "@zakops/outbox/EntryLifecycle"
 import * as Arr from "effect/Array"
 import * as Deferred from "effect/Deferred"
@@ -21,7 +19,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { randomUUID } from "node:crypto"
 import { DealMade } from "../support/events.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
-import { emitDeals, emptyTables, entries, entry, services } from "../support/outbox.ts"
+import { claim, emitDeals, emptyTables, entries, entry, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const lease = Duration.seconds(30)
@@ -116,8 +114,7 @@ layer(Live)("an external destination", (it) => {
     Effect.gen(function*() {
       const { fake, runOnce } = yield* start
       const [id = ""] = yield* emitDeals(1)
-      const db = yield* Database.make
-      yield* claimEntries(db)(randomUUID(), 10, lease)
+      yield* claim(10, lease)
 
       yield* TestClock.adjust(lease)
       assert.deepInclude(yield* runOnce, { retried: 0, delivered: 0 })
@@ -135,10 +132,9 @@ layer(Live)("an external destination", (it) => {
     Effect.gen(function*() {
       const { fake, runOnce } = yield* start
       const [id = ""] = yield* emitDeals(1, { maxAttempts: 2 })
-      const db = yield* Database.make
       for (const wait of [0, 5]) {
         yield* TestClock.adjust(Duration.seconds(wait))
-        assert.lengthOf(yield* claimEntries(db)(randomUUID(), 10, lease), 1)
+        assert.lengthOf(yield* claim(10, lease), 1)
         yield* TestClock.adjust("31 seconds")
         yield* runOnce
       }

@@ -3,7 +3,14 @@ import type { EmitOptions } from "@zakops/outbox"
 import { Outbox, TransactionalPublisher } from "@zakops/outbox"
 import type { OutboxSettings } from "@zakops/outbox"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
+import { claimEntries } from "@zakops/outbox/claimEntries"
+import { dueEntries } from "@zakops/outbox/dueEntries"
+import { dueRuns } from "@zakops/outbox/dueRuns"
+import { dueSuspect } from "@zakops/outbox/dueSuspect"
 import { layerServices } from "@zakops/outbox/OutboxLive"
+import type { ClaimedEntry } from "@zakops/outbox/OutboxEntry"
+import * as Database from "@zakops/migrations/Database"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -28,6 +35,21 @@ export const emitDeals = Effect.fnUntraced(function*(
     Array.from({ length: count }, () => ({ event, correlationId: dealId, ...given }))
   ))
 })
+
+/** Claims, as a worker called `name` would, whatever is due: with a key, without one, or to be delivered alone. */
+export const claim = Effect.fnUntraced(
+  function*(limit: number, lease: Duration.Duration, claimId: string = randomUUID(), name = "a worker") {
+    const db = yield* Database.make
+    const time = yield* db.now
+    const taking = { time, limit, bytes: null, destination: "anywhere", limited: [] }
+    const selections = [dueEntries(db, taking), dueRuns(db, taking), yield* dueSuspect(db, "anywhere")]
+    const claimed: Array<ClaimedEntry> = []
+    for (const selection of selections) {
+      claimed.push(...(yield* claimEntries(db, name)(selection, claimId, lease)).entries)
+    }
+    return claimed
+  }
+)
 
 export interface EntryRow {
   readonly id: string
@@ -67,11 +89,11 @@ export const emptyTables = Effect.gen(function*() {
 /** Lets real time pass, also where Effect's clock is a TestClock: for what other fibers and processes do meanwhile. */
 export const moment = (millis: number) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis)))
 
-/** Looks again every 10 ms of real time until `self` holds, for at most 10 s. */
-export const eventually = Effect.fnUntraced(function*<E, R>(self: Effect.Effect<boolean, E, R>) {
-  for (let tries = 0; tries < 1000; tries++) {
+/** Looks again every 10 ms of real time until `self` holds, for at most 10 s unless more is given. */
+export const eventually = Effect.fnUntraced(function*<E, R>(self: Effect.Effect<boolean, E, R>, seconds = 10) {
+  for (let tries = 0; tries < seconds * 100; tries++) {
     if (yield* self) return
     yield* moment(10)
   }
-  return yield* Effect.die(new Error("what was waited for did not come about within 10 s"))
+  return yield* Effect.die(new Error(`what was waited for did not come about within ${seconds} s`))
 })

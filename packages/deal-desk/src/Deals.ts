@@ -10,6 +10,7 @@ import type { EmitError } from "@zakops/outbox"
 import { emitActionEvent, Outbox, TransactionalPublisher } from "@zakops/outbox"
 import * as Context from "effect/Context"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -17,7 +18,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Deal, DealExists, DealNotFound, Stage } from "./dealDecider.ts"
 import { DealCommand, dealDecider, notFound } from "./dealDecider.ts"
-import { ActionAdded } from "./events.ts"
+import { ActionAdded, FollowUpDue } from "./events.ts"
 
 export class Action extends Schema.Class<Action>("Action")({
   actionId: Schema.String,
@@ -40,6 +41,11 @@ export class PipelineStage extends Schema.Class<PipelineStage>("PipelineStage")(
 
 /** Above this amount a deal is not won without a second signature. */
 export const amountLimit = 1_000_000
+
+/** How long after an offer somebody is reminded of it. */
+export const FollowUpAfter = Context.Reference<Duration.Duration>("@zakops/deal-desk/FollowUpAfter", {
+  defaultValue: () => Duration.days(3)
+})
 
 interface NewDeal {
   readonly dealId?: string | undefined
@@ -71,6 +77,7 @@ export class Deals extends Context.Service<Deals, {
       const store = yield* EventStore
       const outbox = yield* Outbox
       const publisher = yield* TransactionalPublisher
+      const followUpAfter = yield* FollowUpAfter
       const emitting = Effect.provideContext(
         Context.make(Outbox, outbox).pipe(Context.add(TransactionalPublisher, publisher))
       )
@@ -92,6 +99,10 @@ export class Deals extends Context.Service<Deals, {
         return yield* store.transact(Effect.gen(function*() {
           const { state } = yield* store.execute(dealDecider, dealId, DealCommand.MoveStage({ dealId, to }))
           const deal = yield* present(dealId, state)
+          if (to === "offered") {
+            const reminder = yield* FollowUpDue.make({ dealId })
+            yield* outbox.emit(reminder, { correlationId: dealId, delay: followUpAfter })
+          }
           // Comes after the append on purpose: the roll-back takes the event along.
           if (to === "won" && deal.amount > amountLimit) {
             return yield* new NeedsSignature({
@@ -109,10 +120,16 @@ export class Deals extends Context.Service<Deals, {
           { actionId = uuidV7Unsafe(), title }: { readonly actionId?: string | undefined; readonly title: string }
         ) {
           yield* get(dealId)
-          yield* sql`INSERT INTO deal_desk.actions (action_id, deal_id, title) VALUES (${actionId}, ${dealId}, ${title})`
+          // A second click brings the same id: neither the row nor its event is written again, and the answer is the same.
+          yield* sql`INSERT INTO deal_desk.actions (action_id, deal_id, title) VALUES (${actionId}, ${dealId}, ${title})
+            ON CONFLICT (action_id) DO NOTHING`
           return new Action({ actionId, dealId, title })
         },
-        emitActionEvent((action) => ({ event: ActionAdded.make(action), correlationId: action.dealId })),
+        emitActionEvent((action) => ({
+          event: ActionAdded.make(action),
+          correlationId: action.dealId,
+          dedupeKey: action.actionId
+        })),
         emitting
       )
 

@@ -2,7 +2,7 @@
 import * as Projection from "@zakops/event-store/Projection"
 import * as Effect from "effect/Effect"
 import { SqlClient } from "effect/sql/SqlClient"
-import { ActionAdded, DealCreated, DealStageMoved } from "./events.ts"
+import { ActionAdded, DealCreated, DealStageMoved, FollowUpDue } from "./events.ts"
 
 const note = (eventId: string, dealId: string, entry: string) =>
   Effect.flatMap(
@@ -15,7 +15,8 @@ export const timeline = Projection.make({
   handlers: [
     Projection.on(DealCreated, ({ data, envelope }) => note(envelope.id, data.dealId, `created: ${data.title}`)),
     Projection.on(DealStageMoved, ({ data, envelope }) => note(envelope.id, data.dealId, `${data.from} -> ${data.to}`)),
-    Projection.on(ActionAdded, ({ data, envelope }) => note(envelope.id, data.dealId, `to do: ${data.title}`))
+    Projection.on(ActionAdded, ({ data, envelope }) => note(envelope.id, data.dealId, `to do: ${data.title}`)),
+    Projection.on(FollowUpDue, ({ data, envelope }) => note(envelope.id, data.dealId, "follow up"))
   ],
   reset: Effect.flatMap(SqlClient, (sql) => sql`TRUNCATE deal_desk.timeline`)
 })

@@ -16,7 +16,7 @@ export type RetrySchedule = Schedule.Schedule<unknown, number>
 const mostSteps = 1000
 
 /** The waits after the first `failures` failures, fewer where the schedule is exhausted before. */
-const replay = Effect.fnUntraced(function*(schedule: RetrySchedule, failures: number) {
+export const replay = Effect.fnUntraced(function*(schedule: RetrySchedule, failures: number) {
   const step = yield* Schedule.toStep(schedule)
   const waits: Array<Duration.Duration> = []
   // On a clock of its own, which starts at 0 and advances by each wait.

@@ -11,6 +11,11 @@ export interface ClaimedRow {
   readonly id: string
   readonly attempts: number
   readonly max_attempts: number
+  readonly retry_waits: ReadonlyArray<number | null> | null
+  readonly ordering_key: string | null
+  readonly seq: number
+  readonly last_attempt_at: Date | null
+  readonly claimed_by: string | null
   /** The entry was held by a worker whose lease has run out; its attempt is to be failed, not repeated at once. */
   readonly expired: boolean
   /** Its data is too large for the client to receive, and was left in the table. */
@@ -23,6 +28,15 @@ export interface ClaimedEntry {
   readonly claimId: string
   readonly attempts: number
   readonly maxAttempts: number
+  /** Milliseconds after each failure, where the entry has waits of its own. */
+  readonly retryWaits: ReadonlyArray<number> | null
+  readonly orderingKey: string | null
+  readonly seq: number
+  readonly eventType: string
+  readonly traceId: string | null
+  /** When the attempt began, and who made it: where the lease has run out, the one who is gone. */
+  readonly startedAt: Date | null
+  readonly worker: string | null
   readonly expired: boolean
   /** Fails with words for the operator where the row cannot be read as an event: any program may write to the table. */
   readonly envelope: Result.Result<EventEnvelope, string>
@@ -71,11 +85,24 @@ export const fromRow = (row: ClaimedRow, claimId: string): ClaimedEntry => ({
   claimId,
   attempts: row.attempts,
   maxAttempts: row.max_attempts,
+  retryWaits: toWaits(row.retry_waits),
+  orderingKey: row.ordering_key,
+  seq: row.seq,
+  eventType: String(row["event_type"]),
+  traceId: typeof row["trace_id"] === "string" ? row["trace_id"] : null,
+  startedAt: row.last_attempt_at,
+  worker: row.claimed_by,
   expired: row.expired,
   envelope: row.oversize
     ? Result.fail("its data is larger than 12 MiB, more than the client receives")
     : toEnvelope(row)
 })
+
+/** A producer in plain SQL may put any numbers there: what is no wait is none. */
+export const toWaits = (numbers: ReadonlyArray<number | null> | null): ReadonlyArray<number> | null => {
+  const waits = (numbers ?? []).filter((wait): wait is number => wait !== null && wait >= 0 && Number.isFinite(wait))
+  return waits.length === 0 ? null : waits
+}
 
 /** The entry for `EntryLifecycle.decide`, which needs no times to settle one that is held. */
 export const asProcessing = (entry: Pick<ClaimedEntry, "attempts" | "maxAttempts" | "claimId">): Entry =>

@@ -10,8 +10,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
+import { DeliveryLimits, problemOf } from "./DeliveryLimits.ts"
+import { processorClient } from "./ConnectionSettings.ts"
 import * as ExternalDelivery from "./ExternalDelivery.ts"
+import type { InvalidSetting } from "./InvalidSetting.ts"
 import { OutboxConfig } from "./OutboxConfig.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import { RetryPolicy } from "./RetryPolicy.ts"
@@ -27,32 +31,35 @@ export class OutboxProcessor extends Context.Service<OutboxProcessor, {
    * Delivers in the background until the scope closes, which then waits for what is in flight, at most `OUTBOX_DRAIN_TIMEOUT`, and hands
    * back the rest uncharged. Never fails: while the database is away it logs and tries again.
    */
-  readonly start: Effect.Effect<void, never, Scope.Scope>
+  readonly start: Effect.Effect<void, InvalidSetting, Scope.Scope>
 }>()("@zakops/outbox/OutboxProcessor") {
   static readonly layer = Layer.effect(
     OutboxProcessor,
     Effect.gen(function*() {
-      const db = yield* Database.make
+      const db = yield* Effect.provideService(Database.make, SqlClient, yield* processorClient)
       const publisher = yield* EventPublisher
       const settings = yield* OutboxConfig
       const policy = yield* RetryPolicy
+      const limits = yield* DeliveryLimits
+      const wrong = problemOf(limits)
+      if (wrong !== undefined) return yield* Effect.die(new TypeError(`DeliveryLimits: ${wrong}`))
       const wakeup = yield* Wakeup
       const delivery = publisher._tag === "External"
-        ? ExternalDelivery.make(db, publisher, settings, policy)
-        : TransactionalDelivery.make(db, publisher, settings, policy)
+        ? ExternalDelivery.make(db, publisher, settings, policy, limits)
+        : TransactionalDelivery.make(db, publisher, settings, policy, limits)
 
       const drain = Effect.gen(function*() {
         let all = ProcessorCounts.none
         while (true) {
-          const counts = yield* delivery.runOnce
+          const { counts, down, more } = yield* delivery.runOnce
           all = ProcessorCounts.add(all, counts)
-          // Handed back at once means: the destination is down. It would be due again at once, too.
-          if (ProcessorCounts.total(counts) === 0 || counts.handedBack > 0) return all
+          // What a destination that is down has handed back is due again at once.
+          if (down || !more && ProcessorCounts.total(counts) === 0) return all
         }
       })
 
       return OutboxProcessor.of({
-        runOnce: delivery.runOnce,
+        runOnce: Effect.map(delivery.runOnce, ({ counts }) => counts),
         drain,
         start: Effect.gen(function*() {
           const watcher = yield* wakeup.watch

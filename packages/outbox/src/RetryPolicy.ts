@@ -4,7 +4,11 @@
  * When the schedule is exhausted, the entry is dead; so it is, whatever the schedule says, when `attempts >= max_attempts`.
  */
 import type { RetrySchedule } from "@zakops/events/RetrySchedule"
+import { waitAfter } from "@zakops/events/RetrySchedule"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 
 /**
@@ -22,3 +26,27 @@ export const ladder: RetrySchedule = Schedule.duration("5 seconds").pipe(
 export const RetryPolicy = Context.Reference<RetrySchedule>("@zakops/outbox/RetryPolicy", {
   defaultValue: () => ladder
 })
+
+/** What the wait is decided by. */
+interface Failed {
+  /** The attempts so far, with the one that has failed. */
+  readonly attempts: number
+  /** Milliseconds after each failure, where the entry has waits of its own; the last of them again after that. */
+  readonly retryWaits: ReadonlyArray<number> | null
+}
+
+/**
+ * How long the entry waits: by its own waits, or else by the policy; none where that is exhausted. `retryAfter` is what the destination asks
+ * for instead, where there is another attempt at all.
+ */
+export const waitFor = (
+  policy: RetrySchedule,
+  { attempts, retryWaits }: Failed,
+  retryAfter?: Duration.Duration
+): Effect.Effect<Option.Option<Duration.Duration>> => {
+  const own = retryWaits?.[Math.min(attempts, retryWaits.length) - 1]
+  const scheduled = own === undefined
+    ? waitAfter(policy, attempts)
+    : Effect.succeedSome(Duration.millis(own))
+  return retryAfter === undefined ? scheduled : Effect.map(scheduled, Option.map(() => retryAfter))
+}

@@ -1,17 +1,18 @@
 /** One attempt to deliver one entry to an external publisher, and what it means for the entry. */
 import type { External, PublishError } from "@zakops/events/EventPublisher"
+import type { RetrySchedule } from "@zakops/events/RetrySchedule"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import type { Outcome } from "./AttemptOutcome.ts"
 import { Command, decide, leaseExpired } from "./EntryLifecycle.ts"
 import type { Fact } from "./EntryLifecycle.ts"
 import { asProcessing } from "./OutboxEntry.ts"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
-import type { RetrySchedule } from "@zakops/events/RetrySchedule"
-import { waitAfter } from "@zakops/events/RetrySchedule"
+import { waitFor } from "./RetryPolicy.ts"
 
 /** What an attempt shows of the destination: it answered, good or bad; it is down, in its own words; or nothing was heard of it. */
 export type Heard = { readonly _tag: "Answer" } | { readonly _tag: "Down"; readonly reason: string } | {
@@ -23,30 +24,46 @@ export interface Attempt {
   readonly entry: ClaimedEntry
   readonly fact: Fact
   readonly heard: Heard
+  /** How it ended, for the history; undefined where it was delivered, or was never begun. */
+  readonly outcome: Outcome | undefined
 }
 
 const answer: Heard = { _tag: "Answer" }
 const nothing: Heard = { _tag: "Nothing" }
 
-/** The entry goes back untried. */
-export const handBack = (entry: ClaimedEntry): Attempt =>
-  settle(entry, Command.HandBack({ claimId: entry.claimId }), nothing)
+/** The entry goes back untried. `begun`: the publisher had been called. */
+export const handBack = (entry: ClaimedEntry, begun: boolean): Attempt =>
+  settle(entry, Command.HandBack({ claimId: entry.claimId }), nothing, begun ? "handed_back" : undefined)
 
 /**
  * Calls the publisher, unless the entry shows without it that the attempt has failed. Never fails: what goes wrong is the attempt's
  * outcome.
  */
 export const attemptDelivery = (publisher: External, policy: RetrySchedule, timeout: Duration.Duration) => {
-  const fail = (entry: ClaimedEntry, error: string, heard: Heard, permanent = false) =>
+  const fail = (
+    entry: ClaimedEntry,
+    error: string,
+    heard: Heard,
+    outcome: Outcome,
+    how: { readonly permanent?: boolean; readonly retryAfter?: Duration.Duration | undefined } = {}
+  ) =>
     Effect.map(
-      waitAfter(policy, entry.attempts),
-      (wait) => settle(entry, Command.Fail({ claimId: entry.claimId, error, permanent, wait }), heard)
+      waitFor(policy, entry, how.retryAfter),
+      (wait) =>
+        settle(
+          entry,
+          Command.Fail({ claimId: entry.claimId, error, permanent: how.permanent === true, wait }),
+          heard,
+          outcome
+        )
     )
 
   return Effect.fnUntraced(function*(entry: ClaimedEntry) {
-    if (entry.expired) return yield* fail(entry, leaseExpired, nothing)
+    if (entry.expired) return yield* fail(entry, leaseExpired, nothing, "lease_expired")
     // Trying again would read the same row.
-    if (Result.isFailure(entry.envelope)) return yield* fail(entry, entry.envelope.failure, nothing, true)
+    if (Result.isFailure(entry.envelope)) {
+      return yield* fail(entry, entry.envelope.failure, nothing, "failed", { permanent: true })
+    }
     const exit = yield* publisher.publish(entry.envelope.success).pipe(
       Effect.asSome,
       Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.succeedNone }),
@@ -54,20 +71,29 @@ export const attemptDelivery = (publisher: External, policy: RetrySchedule, time
     )
     if (Exit.isSuccess(exit)) {
       return Option.isSome(exit.value)
-        ? settle(entry, Command.Succeed({ claimId: entry.claimId }), answer)
-        : yield* fail(entry, `no answer from ${publisher.destination} within ${Duration.format(timeout)}`, nothing)
+        ? settle(entry, Command.Succeed({ claimId: entry.claimId }), answer, undefined)
+        : yield* fail(
+          entry,
+          `no answer from ${publisher.destination} within ${Duration.format(timeout)}`,
+          nothing,
+          "timed_out"
+        )
     }
     const error = Cause.findErrorOption(exit.cause)
-    if (Option.isNone(error)) return yield* fail(entry, `the publisher died: ${Cause.pretty(exit.cause)}`, nothing)
+    if (Option.isNone(error)) {
+      return yield* fail(entry, `the publisher died: ${Cause.pretty(exit.cause)}`, nothing, "failed")
+    }
     const { claimId } = entry
     const words = inWords(error.value)
     switch (error.value._tag) {
       case "TransportDown":
-        return settle(entry, Command.HandBack({ claimId }), { _tag: "Down", reason: words })
+        return settle(entry, Command.HandBack({ claimId }), { _tag: "Down", reason: words }, "handed_back")
       case "NewerThanThisBuild":
-        return settle(entry, Command.Park({ claimId, error: words, wait: parkedFor }), answer)
-      default:
-        return yield* fail(entry, words, answer, error.value._tag === "Permanent")
+        return settle(entry, Command.Park({ claimId, error: words, wait: parkedFor }), answer, "parked")
+      case "Permanent":
+        return yield* fail(entry, words, answer, "failed", { permanent: true })
+      case "Transient":
+        return yield* fail(entry, words, answer, "failed", { retryAfter: error.value.retryAfter })
     }
   })
 }
@@ -81,8 +107,9 @@ const inWords = (error: PublishError): string =>
     : `${error.message}: ${error.cause instanceof Error ? error.cause.message : String(error.cause)}`
 
 // Nobody else can settle what is held here, so the lifecycle cannot refuse.
-const settle = (entry: ClaimedEntry, command: Command, heard: Heard): Attempt => ({
+const settle = (entry: ClaimedEntry, command: Command, heard: Heard, outcome: Outcome | undefined): Attempt => ({
   entry,
   fact: Result.getOrThrow(decide(asProcessing(entry), command)),
-  heard
+  heard,
+  outcome
 })

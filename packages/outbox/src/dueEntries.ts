@@ -1,18 +1,26 @@
-/** Which entries are due, and in which order: the one condition that claiming and delivering share. */
+/** The due entries that have no ordering key: one scan of the index outbox_due, oldest due time first. */
 import type { Database } from "@zakops/migrations/Database"
-import type { Fragment } from "effect/sql/Statement"
+import type { Selection, Taking } from "./Selection.ts"
+import { destinationOpen, dueTime, isDue, sizeColumn, takesTurns, withinBytes } from "./Selection.ts"
 
-/**
- * The `columns` of at most `limit` due entries, oldest due time first, locked for this transaction; those that another worker has locked
- * are left out. Due is what is pending, and what is processing under a lease that has run out (or under none: an older system's).
- *
- * Walks the index outbox_due. Entries that are being worked on lie at its front and are passed over: as many as there are in flight.
- */
-export const dueEntries = ({ sql, table }: Database, columns: Fragment, time: Fragment, limit: number): Fragment =>
-  sql`SELECT ${columns} FROM ${table.outbox}
-    WHERE NOT finished AND waits_for IS NULL AND ordering_key IS NULL
-      AND coalesce(next_attempt_at, '-infinity'::timestamptz) <= ${time}
-      AND (status IS DISTINCT FROM 'processing' OR lease_until IS NULL OR lease_until < ${time})
-    ORDER BY coalesce(next_attempt_at, '-infinity'::timestamptz), seq
-    LIMIT ${limit}::int
-    FOR UPDATE SKIP LOCKED`
+/** Entries that are being worked on lie at the front of the index and are passed over: as many as there are in flight. */
+export const dueEntries = (db: Database, { bytes, destination, limit, limited, time }: Taking): Selection => {
+  const { sql, table } = db
+  return {
+    limit,
+    keyed: false,
+    ctes: sql`
+      due AS MATERIALIZED (
+        SELECT ctid, ${takesTurns(db, limited)} AS turns, ${sizeColumn(db, bytes)} FROM ${table.outbox}
+        WHERE NOT finished AND waits_for IS NULL AND ordering_key IS NULL AND ${isDue(db, time)}
+          AND ${destinationOpen(db, destination)}
+        ORDER BY ${sql.literal(dueTime)}, seq
+        LIMIT ${limit}::int
+        FOR UPDATE SKIP LOCKED
+      ),
+      taken AS MATERIALIZED (${withinBytes(db, sql`due WHERE NOT turns`, bytes)}),
+      moved AS (
+        UPDATE ${table.outbox} SET waits_for = 'turn' WHERE ctid = ANY (ARRAY(SELECT ctid FROM due WHERE turns)) RETURNING 1
+      )`
+  }
+}

@@ -4,16 +4,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
 
-/** Lets the lease of each entry run from now on again. Those whose claim is gone stay as they are. */
+/** Lets the lease of each entry run from now on again, and gives their ids. Those whose claim is gone stay as they are. */
 export const renewLeases = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*(entries: ReadonlyArray<Pick<ClaimedEntry, "id" | "claimId">>, lease: Duration.Duration) {
-    if (entries.length === 0) return
+    if (entries.length === 0) return []
     const time = yield* now
     const ids = entries.map((entry) => entry.id)
     const claims = entries.map((entry) => entry.claimId)
     const millis = Duration.toMillis(lease)
-    yield* sql`
+    const rows = yield* sql<{ id: string }>`
       UPDATE ${table.outbox} o SET lease_until = ${time} + ${millis}::float8 * interval '1 millisecond'
       FROM unnest(${ids}::uuid[], ${claims}::uuid[]) AS held (id, claim_id)
-      WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'`
+      WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'
+      RETURNING o.id`
+    return rows.map(({ id }) => id)
   })

@@ -4,27 +4,33 @@ import * as Effect from "effect/Effect"
 import type { Attempt } from "./attemptDelivery.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { Undelivered } from "./settleEntries.ts"
-import { settleDelivered, settleUndelivered } from "./settleEntries.ts"
+import { noteFenced, settleDelivered, settleUndelivered } from "./settleEntries.ts"
 
 /** Each statement is its own transaction: if the second fails, what was delivered is marked all the same. */
-export const settleAttempts = (db: Database) => {
+export const settleAttempts = (db: Database, destination: string) => {
   const asDelivered = settleDelivered(db)
-  const asUndelivered = settleUndelivered(db)
+  const asUndelivered = settleUndelivered(db, destination)
+  const note = noteFenced(db, destination)
   return Effect.fnUntraced(function*(attempts: ReadonlyArray<Attempt>) {
     const delivered: Array<Attempt["entry"]> = []
     const undelivered: Array<Undelivered> = []
-    for (const { entry, fact } of attempts) {
+    for (const { entry, fact, heard, outcome } of attempts) {
+      const reason = heard._tag === "Down" ? heard.reason : undefined
       if (fact._tag === "Delivered") delivered.push(entry)
-      else if (fact._tag !== "Claimed") undelivered.push({ entry, fact })
+      else if (fact._tag !== "Claimed" && fact._tag !== "Redriven" && fact._tag !== "Discarded") {
+        undelivered.push({ entry, fact, outcome, reason })
+      }
     }
     const settled = new Set<string>()
     if (delivered.length > 0) { for (const { id } of yield* asDelivered(delivered)) settled.add(id) }
     if (undelivered.length > 0) { for (const { id } of yield* asUndelivered(undelivered)) settled.add(id) }
+    const fenced = delivered.filter((entry) => !settled.has(entry.id))
+    if (fenced.length > 0) yield* note(fenced)
 
     const ended = (tag: Undelivered["fact"]["_tag"]) =>
       undelivered.filter(({ entry, fact }) => fact._tag === tag && settled.has(entry.id)).length
     const counts: ProcessorCounts.ProcessorCounts = {
-      delivered: delivered.filter((entry) => settled.has(entry.id)).length,
+      delivered: delivered.length - fenced.length,
       retried: ended("RetryScheduled"),
       dead: ended("Died"),
       handedBack: ended("HandedBack"),

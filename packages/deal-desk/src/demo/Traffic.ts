@@ -15,7 +15,7 @@ import { flaky, poison } from "./faults.ts"
 export interface Account {
   /** Events committed. */
   events: number
-  /** Mails that have to come of it: one for the creation, one for winning. */
+  /** Mails that have to come of it: one for the creation, one to follow an offer up, one for winning. */
   mails: number
   /** Moves that were rolled back after their event was emitted. */
   rolledBack: number
@@ -42,7 +42,10 @@ export const makeTraffic = Effect.fnUntraced(function*(baseUrl: string) {
     return { dealId, account }
   })
 
-  /** A deal's life: created, an action, offered, another action, won. Five events, or four where winning is refused. */
+  /**
+   * A deal's life: created, an action, offered with a reminder, another action, which is clicked twice, and won. Six events, or five where
+   * winning is refused.
+   */
   const deal = Effect.fnUntraced(function*(number: number) {
     const large = number % everyLarge === 0
     const { account, dealId } = yield* open(`deal ${number}`, large ? amountLimit + number : number)
@@ -53,8 +56,10 @@ export const makeTraffic = Effect.fnUntraced(function*(baseUrl: string) {
     })
     account.events++
     yield* client.deals.moveStage({ params, payload: { stage: "offered" } })
-    account.events++
-    yield* client.deals.addAction({ params, payload: { title: "send the offer" } })
+    account.events += 2
+    account.mails++
+    const click = client.deals.addAction({ params, payload: { actionId: uuidV7Unsafe(), title: "send the offer" } })
+    yield* Effect.all([click, click], { concurrency: 2 })
     account.events++
     const won = yield* client.deals.moveStage({ params, payload: { stage: "won" } }).pipe(
       Effect.as(true),

@@ -17,6 +17,7 @@ import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpServer from "effect/http/HttpServer"
@@ -25,7 +26,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { defaultTeardown, errorReported } from "effect/Runtime"
 import { isSqlError } from "effect/sql/SqlError"
-import { Deals } from "../Deals.ts"
+import { Deals, FollowUpAfter } from "../Deals.ts"
 import { start } from "../EmbeddedPostgres.ts"
 import { layerServer } from "../server.ts"
 import { makeTables } from "../tables.ts"
@@ -47,6 +48,7 @@ class DemoFailed extends Data.TaggedError("DemoFailed")<{ readonly lines: Readon
 
 const serve = layerServer(0).pipe(
   Layer.provide(Deals.layer),
+  Layer.provide(Layer.succeed(FollowUpAfter, Duration.seconds(1))),
   // The API only writes; workers deliver.
   Layer.provide(EventStore.layer.pipe(Layer.provideMerge(layerServices), Layer.provideMerge(EventLog.layerPublisher)))
 )

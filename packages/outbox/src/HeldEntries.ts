@@ -1,0 +1,75 @@
+/** What a worker holds: which entries, how far each is, and until when that is certain. Bookkeeping in memory; the database decides. */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { ClaimedEntry } from "./OutboxEntry.ts"
+
+interface Holding {
+  readonly entry: ClaimedEntry
+  /** The publisher was called. */
+  begun: boolean
+  /** Its attempt has an outcome, which waits to be settled. */
+  ended: boolean
+  /** Milliseconds of this process' clock. */
+  safeUntil: number
+}
+
+export class HeldEntries {
+  readonly #byId = new Map<string, Holding>()
+  readonly #lease: number
+
+  constructor(lease: Duration.Duration) {
+    this.#lease = Duration.toMillis(lease)
+  }
+
+  get all(): ReadonlyArray<ClaimedEntry> {
+    return [...this.#byId.values()].map(({ entry }) => entry)
+  }
+
+  /** Those whose attempts have no outcome yet. */
+  get unended(): ReadonlyArray<{ readonly entry: ClaimedEntry; readonly begun: boolean }> {
+    return [...this.#byId.values()].filter(({ ended }) => !ended)
+  }
+
+  ofType(type: string): number {
+    let count = 0
+    for (const { entry } of this.#byId.values()) if (entry.eventType === type) count++
+    return count
+  }
+
+  /** The lease of these began no earlier than at `since`. */
+  add(entries: ReadonlyArray<ClaimedEntry>, since: number): void {
+    for (const entry of entries) {
+      this.#byId.set(entry.id, { entry, begun: false, ended: false, safeUntil: since + this.#lease })
+    }
+  }
+
+  begun(entry: ClaimedEntry): void {
+    const holding = this.#byId.get(entry.id)
+    if (holding !== undefined) holding.begun = true
+  }
+
+  ended(entries: ReadonlyArray<ClaimedEntry>): void {
+    for (const { id } of entries) {
+      const holding = this.#byId.get(id)
+      if (holding !== undefined) holding.ended = true
+    }
+  }
+
+  settled(entries: ReadonlyArray<ClaimedEntry>): void {
+    for (const { id } of entries) this.#byId.delete(id)
+  }
+
+  /** The leases of these were renewed, by a statement that was sent at `since`. */
+  renewed(ids: Iterable<string>, since: number): void {
+    for (const id of ids) {
+      const holding = this.#byId.get(id)
+      if (holding !== undefined) holding.safeUntil = since + this.#lease
+    }
+  }
+
+  /** Whether nobody else can have the entry yet, by this process' clock: false after it was stopped for long, say. */
+  isSafe({ id }: ClaimedEntry): Effect.Effect<boolean> {
+    return Effect.map(Clock.currentTimeMillis, (now) => now < (this.#byId.get(id)?.safeUntil ?? 0))
+  }
+}

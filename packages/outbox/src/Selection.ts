@@ -1,0 +1,74 @@
+/**
+ * What is to be taken next, as the beginning of a statement: the condition and the order that claiming and delivering share.
+ *
+ * A selection is a list of CTEs, to stand behind WITH. It locks what it takes for the transaction that is open and leaves out what others
+ * have locked. Entries that it meets and that may not be taken now, for their key or their type, it sets aside, so that they are not met
+ * again.
+ */
+import type { Database } from "@zakops/migrations/Database"
+import type { Fragment } from "effect/sql/Statement"
+
+/**
+ * `ctes` defines `due`, the entries that it met; `taken (ctid)`, those that are to be taken, which are locked; and `moved`, those that it
+ * has set aside.
+ */
+export interface Selection {
+  readonly ctes: Fragment
+  /** How many it meets at most. */
+  readonly limit: number
+  /** Whether any of them may have an ordering key. */
+  readonly keyed: boolean
+}
+
+/** What every selection has to know. */
+export interface Taking {
+  readonly time: Fragment
+  /** Entries at most. */
+  readonly limit: number
+  /** Bytes of data at most, though at least one entry; null for any number. */
+  readonly bytes: number | null
+  readonly destination: string
+  /** Types that have a limit of their own. */
+  readonly limited: ReadonlyArray<string>
+}
+
+/** When an entry may be attempted; a producer in plain SQL may leave it NULL, which means: as soon as possible. */
+export const dueTime = "coalesce(next_attempt_at, '-infinity'::timestamptz)"
+
+/**
+ * Due is what is pending, and what is processing under a lease that has run out (or under none: an older system's). Not due is what is
+ * past its deadline, and what has made two processes crash: that is delivered alone.
+ */
+export const isDue = ({ sql }: Database, time: Fragment): Fragment =>
+  sql`${sql.literal(dueTime)} <= ${time}
+    AND (status IS DISTINCT FROM 'processing' OR lease_until IS NULL OR lease_until < ${time})
+    AND crashes < 2 AND (expires_at IS NULL OR expires_at > ${time})`
+
+/** True unless the destination is paused. Asked once for each statement. */
+export const destinationOpen = ({ sql, table }: Database, destination: string): Fragment =>
+  sql`NOT EXISTS (SELECT FROM ${table.flow} WHERE kind = 'destination' AND name = ${destination} AND paused_at IS NOT NULL)`
+
+/** True of an entry whose type is paused. */
+export const typePaused = ({ sql, table }: Database): Fragment =>
+  sql`coalesce(event_type, '') IN (SELECT name FROM ${table.flow} WHERE kind = 'type' AND paused_at IS NOT NULL)`
+
+/** True of an entry whose type is paused or limited: it takes its turn in a line of its own. */
+export const takesTurns = (db: Database, limited: ReadonlyArray<string>): Fragment =>
+  limited.length === 0
+    ? typePaused(db)
+    : db.sql`(coalesce(event_type, '') = ANY (${limited}::text[]) OR ${typePaused(db)})`
+
+/** The bytes of an entry's data as JSON, near enough: what Postgres has not compressed counts as it is stored. */
+const dataBytes = "CASE WHEN pg_column_compression(event_data) IS NULL THEN coalesce(pg_column_size(event_data), 0) " +
+  "ELSE octet_length(event_data::text) END"
+
+/** The size as a column, where anybody asks for it. */
+export const sizeColumn = ({ sql }: Database, bytes: number | null): Fragment =>
+  sql.literal(bytes === null ? "0 AS size" : `${dataBytes} AS size`)
+
+/** Of a relation with the columns ctid and size: the ctids of its first rows, up to so many bytes, though at least one. */
+export const withinBytes = ({ sql }: Database, rows: Fragment, bytes: number | null): Fragment =>
+  bytes === null
+    ? sql`SELECT ctid FROM ${rows}`
+    : sql`SELECT ctid FROM (SELECT ctid, sum(size) OVER (ROWS UNBOUNDED PRECEDING) - size AS before FROM ${rows}) AS sized
+      WHERE before < ${bytes}::float8`

@@ -1,0 +1,43 @@
+/** Goes on trying while the database is in trouble: a processor outlives its database. */
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type { SqlError } from "effect/sql/SqlError"
+
+const backOff = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("10 seconds")])
+
+/** The same trouble is told once, and then every so often: an outage of an hour is no thousand lines. */
+const toldAgainAfter = Duration.toMillis(Duration.minutes(5))
+
+/** What to tell of an error, where its own words would not say what to do. */
+const inWords = (error: SqlError) =>
+  SqlErrors.sqlState(error) === "25006"
+    ? `the database takes no writes, as a standby does (${
+      SqlErrors.serverText(error)
+    }): give the address of the primary`
+    : SqlErrors.serverText(error)
+
+/**
+ * Repeats `self` until it succeeds, after 250 ms at first and at most every 10 s. Every error of the database is outlasted, a missing
+ * table too: somebody will mend it, and until then a line in the log asks for it.
+ */
+export const outlastTrouble = <A, R>(what: string, self: Effect.Effect<A, SqlError, R>): Effect.Effect<A, never, R> =>
+  Effect.suspend(() => {
+    let told: { readonly words: string; readonly at: number } | undefined
+    const tell = (error: SqlError) =>
+      Effect.gen(function*() {
+        const now = yield* Clock.currentTimeMillis
+        const words = inWords(error)
+        if (told?.words === words && now < told.at + toldAgainAfter) return
+        told = { words, at: now }
+        yield* Effect.logWarning(`${what}, trying again: ${words}`)
+      })
+    return self.pipe(
+      Effect.tapError(tell),
+      Effect.retry(backOff),
+      Effect.orDie,
+      Effect.tap(() => told === undefined ? Effect.void : Effect.logInfo(`${what} before, and works again`))
+    )
+  })
