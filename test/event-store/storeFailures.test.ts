@@ -139,8 +139,14 @@ layer(Layer.provideMerge(inline, around), { excludeTestServices: true })("an inl
       const { execute, transact } = yield* EventStore
       yield* sql`CREATE TABLE shared (id text PRIMARY KEY, n int)`
       yield* sql`INSERT INTO shared VALUES ('x', 0), ('y', 0)`
-      yield* Effect.all([1, 2].map((n) => execute(Counter, randomUUID(), { add: n })), { concurrency: 2 })
-      yield* Effect.all([1, 2].map((n) => transact(execute(Counter, randomUUID(), { add: n }))), { concurrency: 2 })
+      yield* Effect.forEach([1, 2], (n) => execute(Counter, randomUUID(), { add: n }), {
+        concurrency: 2,
+        discard: true
+      })
+      yield* Effect.forEach([1, 2], (n) => transact(execute(Counter, randomUUID(), { add: n })), {
+        concurrency: 2,
+        discard: true
+      })
       assert.deepStrictEqual(yield* sql`SELECT id, n FROM shared ORDER BY id`, [{ id: "x", n: 4 }, { id: "y", n: 4 }])
     }))
 

@@ -7,10 +7,10 @@
 import { PgClient } from "@effect/sql-pg/PgClient"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { EventSource } from "@zakops/events/EventSource"
-import { SetAside, SourceFailed } from "@zakops/events/EventSource"
+import type { SourceFailed } from "@zakops/events/EventSource"
+import { SetAside } from "@zakops/events/EventSource"
 import * as Database from "@zakops/migrations/Database"
 import type { InvalidSchemaName } from "@zakops/migrations/SchemaName"
-import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -18,11 +18,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import { isSqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
 import type { Cursor } from "./Cursor.ts"
-import { CursorOfAnotherServer, start, toText } from "./Cursor.ts"
-import { follow, outlastTrouble } from "./followLog.ts"
+import { follow } from "./followLog.ts"
 import { advance, whileOwner } from "./lease.ts"
 import type { ParkReason } from "./parkedEvents.ts"
 import {
@@ -36,14 +34,14 @@ import {
   stillBehind
 } from "./parkedEvents.ts"
 import type { LogFilter, Page } from "./readLog.ts"
-import { currentEnd, readLog } from "./readLog.ts"
+import { readLog } from "./readLog.ts"
 import type { RecordedEvent } from "./RecordedEvent.ts"
-import { UnreadableRow } from "./RecordedEvent.ts"
-import { requireThisCluster, RestoredFromDump } from "./restoredLog.ts"
+import { requireThisCluster } from "./restoredLog.ts"
+import type { StartFrom } from "./startReading.ts"
+import { cursorOf, outlastReading } from "./startReading.ts"
 import { measureLag } from "./SubscriptionLag.ts"
 
-/** The first event of the log; what commits from now on; or after a cursor that was kept elsewhere. */
-export type StartFrom = "start" | "now" | Cursor
+export type { StartFrom }
 
 export interface Options {
   /** Where to begin; for a subscription that has a checkpoint, that comes first. `"start"` unless given. */
@@ -76,26 +74,6 @@ const withDefaults = (options: DurableOptions, batchSize: number) => ({
   filter: options.filter ?? {},
   pollInterval: Duration.fromInputUnsafe(options.pollInterval ?? "1 second"),
   lease: Duration.fromInputUnsafe(options.lease ?? "5 seconds")
-})
-
-/** @param subscription whose checkpoint comes before a cursor, if it has one */
-export const cursorOf = (
-  db: Database.Database,
-  from: StartFrom,
-  subscription?: string
-): Effect.Effect<Cursor, SqlError | CursorOfAnotherServer> =>
-  from === "start" ? Effect.succeed(start) : from === "now" ? currentEnd(db) : ofThisServer(db, from, subscription)
-
-/** What `currentEnd` gives may be the next transaction's id, which no event has yet. */
-const ofThisServer = Effect.fnUntraced(function*(
-  { sql, table }: Database.Database,
-  cursor: Cursor,
-  subscription: string | undefined
-) {
-  const [row] = yield* sql<{ ahead: boolean }>`
-    SELECT ${cursor.xid}::xid8 > pg_snapshot_xmax(pg_current_snapshot())
-      AND NOT EXISTS (SELECT 1 FROM ${table.checkpoints} WHERE subscription = ${subscription ?? null}) AS ahead`
-  return row?.ahead === true ? yield* new CursorOfAnotherServer({ cursor: toText(cursor) }) : cursor
 })
 
 /** Runs `self` when it is due for the first time, and then at most once a second. */
@@ -267,26 +245,6 @@ const unreadableAside = (unreadable: Page["unreadable"]) => ({ envelope }: Recor
 
 /** Whether a failed attempt at an event that is parked tells anything new: a build that is too old is so at every look. */
 export const isNews = (before: ParkReason, now: ParkReason): boolean => before !== "newer" || now !== "newer"
-
-type ReadError = SqlError | UnreadableRow | RestoredFromDump | CursorOfAnotherServer
-
-const isReadError = (error: unknown): error is ReadError =>
-  isSqlError(error) || error instanceof UnreadableRow || error instanceof RestoredFromDump ||
-  error instanceof CursorOfAnotherServer
-
-/** Outlasts the database's trouble; what else goes wrong with reading becomes `SourceFailed`. */
-export const outlastReading = (what: string, source: string) =>
-<A, E = never, R = never>(
-  self: Effect.Effect<A, E | ReadError, R>
-): Effect.Effect<A, Exclude<E, ReadError> | SourceFailed, R> =>
-  Effect.mapError(outlastTrouble(what)(self), (error) =>
-    isReadError(error)
-      ? new SourceFailed({
-        source,
-        reason: isSqlError(error) ? SqlErrors.serverText(error) : error.message,
-        cause: error
-      })
-      : error as Exclude<E, ReadError>)
 
 /**
  * The events of the log from `from` on, and those to come, read as they are asked for: a slow consumer slows the reading down. Keeps no

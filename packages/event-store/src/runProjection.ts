@@ -22,8 +22,9 @@ import { projectionRecord } from "./projectionRecord.ts"
 import { readLog } from "./readLog.ts"
 import type { RecordedEvent } from "./RecordedEvent.ts"
 import { requireThisCluster } from "./restoredLog.ts"
+import { cursorOf, outlastReading } from "./startReading.ts"
 import type { DurableOptions } from "./Subscription.ts"
-import { cursorOf, defaults, onceASecond, outlastReading } from "./Subscription.ts"
+import { defaults, onceASecond } from "./Subscription.ts"
 import { measureLag } from "./SubscriptionLag.ts"
 
 /**
