@@ -1,4 +1,6 @@
 /** What an error from Postgres says, and whether it speaks of the statement's data or of the database's own trouble. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type { SqlError } from "effect/sql/SqlError"
 import { isSqlError } from "effect/sql/SqlError"
@@ -40,3 +42,13 @@ export const isSetUpFault = (error: SqlError): boolean => sqlState(error)?.start
 
 /** `isDatabaseTrouble` of anything that may have gone wrong. */
 export const isTrouble = (error: unknown): error is SqlError => isSqlError(error) && isDatabaseTrouble(error)
+
+/**
+ * A connection that is lost in a transaction cannot be rolled back either, which the client takes for a defect: it is a failure like any
+ * other of the database's, and comes as one here.
+ */
+export const lostAsFailure = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+  Effect.catchCause(self, (cause): Effect.Effect<never, E | SqlError> => {
+    const error = Cause.hasInterrupts(cause) || !Cause.hasDies(cause) ? undefined : Cause.squash(cause)
+    return isTrouble(error) ? Effect.fail(error) : Effect.failCause(cause)
+  })

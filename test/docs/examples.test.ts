@@ -163,12 +163,10 @@ layer(Live, { excludeTestServices: true })("the examples of docs/", (it) => {
       yield* clean
       const sql = yield* SqlClient
       yield* emitDeals(2)
-      const { drain } = yield* Effect.provide(
-        OutboxProcessor,
-        services().pipe(Layer.provide(layerOwnTable)),
-        { local: true }
+      const counts = yield* Effect.flatMap(OutboxProcessor, ({ drain }) => drain).pipe(
+        Effect.provide(services().pipe(Layer.provide(layerOwnTable)), { local: true })
       )
-      assert.strictEqual((yield* drain).delivered, 2)
+      assert.strictEqual(counts.delivered, 2)
       assert.deepStrictEqual(
         [...(yield* sql`SELECT DISTINCT type, jsonb_typeof(data) AS data FROM my_events`)],
         [{ type: "deal.made", data: "object" }]

@@ -44,7 +44,8 @@ describe("making an event", () => {
         aggregateType: "order",
         aggregateId: "o1",
         data,
-        json: "{\"orderId\":\"o1\",\"items\":[{\"name\":\"tea\",\"price\":2.5}]}"
+        json: "{\"orderId\":\"o1\",\"items\":[{\"name\":\"tea\",\"price\":2.5}]}",
+        delivery: undefined
       })
       assert.strictEqual((yield* Ordered.make(data, { aggregateId: "other" })).aggregateId, "other")
     }))

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ladder, OutboxConfig } from "@zakops/outbox"
 import { requireInboxAge, retryWindow } from "@zakops/outbox/redeliveryWindow"
+import { modeOf } from "@zakops/outbox/RolloutModes"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -34,7 +35,8 @@ describe("the settings", () => {
         retentionDead: Duration.infinity,
         redriveWindow: Duration.days(30),
         maintenanceEnabled: true,
-        maintenanceInterval: Duration.seconds(60)
+        maintenanceInterval: Duration.seconds(60),
+        modes: {}
       })
     }))
 
@@ -63,7 +65,32 @@ describe("the settings", () => {
       assert.strictEqual(Duration.toDays(read.retentionDead), 90)
     }))
 
+  it.effect("give each type its mode", () =>
+    Effect.gen(function*() {
+      const modes = (text: string) => Effect.map(settings({ OUTBOX_MODES: text }), (read) => read.modes)
+      assert.deepStrictEqual(yield* modes(""), {})
+      assert.deepStrictEqual(yield* modes("deal.created=shadow, deal.won = direct ,*=outbox"), {
+        "deal.created": "shadow",
+        "deal.won": "direct",
+        "*": "outbox"
+      })
+      // The last of them separates: a type may contain any character but a comma.
+      assert.deepStrictEqual(yield* modes("a=b=shadow"), { "a=b": "shadow" })
+      const some = { "deal.won": "direct", "*": "shadow" } as const
+      const named = { enabled: true, modes: some }
+      assert.deepStrictEqual(
+        ["deal.won", "other", "constructor", "__proto__"].map((type) => modeOf(named, type)),
+        ["direct", "shadow", "shadow", "shadow"]
+      )
+      assert.strictEqual(modeOf({ enabled: true, modes: {} }, "constructor"), "outbox")
+      assert.strictEqual(modeOf({ enabled: false, modes: some }, "other"), "direct")
+    }))
+
   it.effect.each([
+    ...["deal.created", "deal.created=", "=shadow", "deal.created=both", "a=shadow,", "a=shadow,a=direct", ","].map(
+      (value) => ({ variable: "OUTBOX_MODES", value, allowed: "a list like deal.created=shadow" })
+    ),
+    { variable: "OUTBOX_MODES", value: `${"x".repeat(101)}=shadow`, allowed: "a list like" },
     { variable: "OUTBOX_ENABLED", value: "maybe", allowed: "true or false" },
     { variable: "OUTBOX_PROCESSOR_ENABLED", value: "2", allowed: "true or false" },
     { variable: "OUTBOX_POLL_INTERVAL", value: "-1", allowed: "a number of seconds from 0.01 to 3600" },

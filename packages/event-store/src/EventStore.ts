@@ -12,6 +12,7 @@ import * as Database from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import type { NewEntry } from "@zakops/outbox/Emission"
 import type { EmitError } from "@zakops/outbox/Outbox"
+import { makeDirectRecorder } from "@zakops/outbox/directRecorder"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
 import { publishDirectly } from "@zakops/outbox/publishDirectly"
 import { requireOwnTransaction } from "@zakops/outbox/requireOwnTransaction"
@@ -148,7 +149,7 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
       const readPage = readStream(db)
       // Processors have nothing to do where the outbox is switched off, and look in vain.
       const wake = wakeup.announceWith(channelOf(db.schema))
-      const publish = publishDirectly(db, publisher)
+      const publish = publishDirectly(db, publisher, yield* makeDirectRecorder(db))
 
       const toEntries = toStreamEntries(config)
 
@@ -166,29 +167,36 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
       const write = Effect.fnUntraced(
         function*(stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) {
           const version = yield* appendToStream(stream, expected, entries)
-          if (!config.enabled) yield* publish(entries)
+          const direct = entries.filter(({ mode }) => mode !== "outbox")
+          if (direct.length > 0) yield* publish(direct)
           if (options.inline.length > 0) yield* project(stream, version, entries.length)
           yield* sql.afterCommit(wake)
           return { version, ids: entries.map((entry) => entry.id) }
         }
       )
       // What fails after the statement has to take it back without ending the caller's transaction: that takes a savepoint.
-      const oneStatement = config.enabled && options.inline.length === 0
+      const isOneStatement = (entries: ReadonlyArray<NewEntry>) =>
+        options.inline.length === 0 && entries.every(({ mode }) => mode === "outbox")
       const append = (stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) =>
-        oneStatement ? write(stream, expected, entries) : sql.withTransaction(write(stream, expected, entries))
+        isOneStatement(entries)
+          ? write(stream, expected, entries)
+          : sql.withTransaction(write(stream, expected, entries))
 
       const inTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
 
-      /** Again from the beginning, when only a new transaction can do it. */
+      /**
+       * Again from the beginning, when only a new transaction can do it. Ports without errors of their own (`SubjectKeys`) can tell of a
+       * deadlock only by dying of it.
+       */
       const inOwnTransaction = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-        Effect.retry(troubleAsFailure(self), { schedule: shortly, times: 10, while: isPassing })
+        Effect.retry(SqlErrors.lostAsFailure(self), { schedule: shortly, times: 10, while: isPassing })
 
       const gathered = yield* gatherAppends(db, appendToStream)
       /** Where no transaction of the caller's is open, appends of several callers share one. */
       const appendAnywhere = (stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) =>
         Effect.flatMap(inTransaction, (inner): Effect.Effect<Appended, AppendError> => {
           if (inner) return append(stream, expected, entries)
-          if (!oneStatement) return inOwnTransaction(append(stream, expected, entries))
+          if (!isOneStatement(entries)) return inOwnTransaction(append(stream, expected, entries))
           return Effect.map(
             Effect.tap(inOwnTransaction(gathered(stream, expected, entries)), wake),
             (version) => ({ version, ids: entries.map((entry) => entry.id) })
@@ -262,13 +270,6 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
   )
 
 const isConflict = (error: unknown) => error instanceof WrongExpectedVersion
-
-/**
- * Ports without errors of their own (`SubjectKeys`) can tell of a deadlock only by dying of it, and the client dies of a ROLLBACK on a
- * connection that is lost.
- */
-const troubleAsFailure = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
-  Effect.catchDefect(self, (defect) => SqlErrors.isTrouble(defect) ? Effect.fail(defect) : Effect.die(defect))
 
 const requireExpectation = (expected: ExpectedVersion, events: ReadonlyArray<Event>) => {
   const problem = problemOfExpected(expected)

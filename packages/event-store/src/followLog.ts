@@ -19,8 +19,7 @@ export const outlastTrouble =
   (what: string) => <A, E, R>(self: Effect.Effect<A, E | SqlError, R>): Effect.Effect<A, E | SqlError, R> =>
     Effect.retry(
       Effect.tapError(
-        // A connection that is lost within a transaction makes its ROLLBACK fail, which the client tells as a defect.
-        Effect.catchDefect(self, (defect) => SqlErrors.isTrouble(defect) ? Effect.fail(defect) : Effect.die(defect)),
+        SqlErrors.lostAsFailure(self),
         (error) =>
           SqlErrors.isTrouble(error) ? Effect.logWarning(`${what}: ${SqlErrors.serverText(error)}`) : Effect.void
       ),

@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Fragment } from "effect/sql/Statement"
-import { uuid } from "./Emission.ts"
+import { uuid } from "./identifiers.ts"
 
 /** All conditions that are given have to hold. */
 export interface DeadFilter {

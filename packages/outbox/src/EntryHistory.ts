@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { SqlError } from "effect/sql/SqlError"
 import { InvalidRequest } from "./DeadFilter.ts"
-import { uuid } from "./Emission.ts"
+import { uuid } from "./identifiers.ts"
 
 /**
  * `failed`, `timed_out`: as the destination said, or did not. `lease_expired`: its worker was gone. `handed_back`, `parked`: not charged.

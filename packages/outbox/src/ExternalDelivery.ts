@@ -32,6 +32,7 @@ import type { ClaimedEntry } from "./OutboxEntry.ts"
 import { renewLeases } from "./renewLeases.ts"
 import type { Selection } from "./Selection.ts"
 import { settleAttempts } from "./settleAttempts.ts"
+import { shadowSink } from "./shadowSink.ts"
 import type { Take } from "./takeDue.ts"
 import { takeDue } from "./takeDue.ts"
 import { tidyUp } from "./tidyUp.ts"
@@ -50,7 +51,7 @@ export const make = (
   const { destination } = publisher
   const { batchBytes, batchSize, concurrency, drainTimeout, lease, pollInterval } = settings
   const claim = claimEntries(db, workerName)
-  const attempt = attemptDelivery(publisher, policy, settings.publishTimeout)
+  const attempt = attemptDelivery(publisher, shadowSink(db), policy, settings.publishTimeout)
   const settle = settleAttempts(db, destination)
   const renew = renewLeases(db)
   const tidy = tidyUp(db, destination, pollInterval)

@@ -10,6 +10,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { InvalidSetting } from "./InvalidSetting.ts"
 import { age, days, read, seconds, whole, yesNo } from "./readSetting.ts"
+import type { Modes } from "./RolloutModes.ts"
+import { allowedModes, parseModes } from "./RolloutModes.ts"
 
 export interface OutboxSettings {
   /** `OUTBOX_ENABLED`: false publishes directly, as before there was an outbox. Default true. */
@@ -51,6 +53,8 @@ export interface OutboxSettings {
   readonly maintenanceEnabled: boolean
   /** `OUTBOX_MAINTENANCE_INTERVAL`, in seconds: how long after maintenance has finished some process begins it again. Default 60. */
   readonly maintenanceInterval: Duration.Duration
+  /** `OUTBOX_MODES`: which types are published directly, or both ways to be compared. Default none: all go through the outbox. */
+  readonly modes: Modes
 }
 
 const fromEnvironment: Effect.Effect<OutboxSettings, InvalidSetting> = Effect.all({
@@ -71,7 +75,8 @@ const fromEnvironment: Effect.Effect<OutboxSettings, InvalidSetting> = Effect.al
   retentionDead: read(age("OUTBOX_RETENTION_DEAD")),
   redriveWindow: read(days("OUTBOX_REDRIVE_WINDOW", 30, 0, 36_500)),
   maintenanceEnabled: read(yesNo("OUTBOX_MAINTENANCE_ENABLED", true)),
-  maintenanceInterval: read(seconds("OUTBOX_MAINTENANCE_INTERVAL", 60, 1, 86_400))
+  maintenanceInterval: read(seconds("OUTBOX_MAINTENANCE_INTERVAL", 60, 1, 86_400)),
+  modes: read<Modes>({ variable: "OUTBOX_MODES", fallback: {}, allowed: allowedModes, parse: parseModes })
 })
 
 export class OutboxConfig extends Context.Service<OutboxConfig, OutboxSettings>()("@zakops/outbox/OutboxConfig") {

@@ -20,6 +20,7 @@ export interface ClaimedRow {
   readonly expired: boolean
   /** Its data is too large for the client to receive, and was left in the table. */
   readonly oversize: boolean
+  readonly shadow: boolean
   readonly [envelopeColumn: string]: unknown
 }
 
@@ -38,6 +39,8 @@ export interface ClaimedEntry {
   readonly startedAt: Date | null
   readonly worker: string | null
   readonly expired: boolean
+  /** Published directly already: to be delivered to the comparison only. */
+  readonly shadow: boolean
   /** Fails with words for the operator where the row cannot be read as an event: any program may write to the table. */
   readonly envelope: Result.Result<EventEnvelope, string>
 }
@@ -93,6 +96,7 @@ export const fromRow = (row: ClaimedRow, claimId: string): ClaimedEntry => ({
   startedAt: row.last_attempt_at,
   worker: row.claimed_by,
   expired: row.expired,
+  shadow: row.shadow,
   envelope: row.oversize
     ? Result.fail("its data is larger than 12 MiB, more than the client receives")
     : toEnvelope(row)

@@ -11,6 +11,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { Emission, EmitOptions } from "./Emission.ts"
 import type { EmitError } from "./Outbox.ts"
 import { Outbox } from "./Outbox.ts"
+import { outsideTransaction } from "./outsideTransaction.ts"
 import { TransactionalPublisher } from "./TransactionalPublisher.ts"
 
 export class OutboxWriter extends Context.Service<OutboxWriter, {
@@ -25,8 +26,7 @@ export class OutboxWriter extends Context.Service<OutboxWriter, {
       const sql = yield* SqlClient
       const outbox = yield* Outbox
       const { transact } = yield* TransactionalPublisher
-      const onItsOwn = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-        Effect.updateContext(self, (context: Context.Context<never>) => Context.omit(sql.transactionService)(context))
+      const onItsOwn = outsideTransaction(sql)
       return OutboxWriter.of({
         write: (event, options) => onItsOwn(transact(outbox.emit(event, options))),
         writeAll: (emissions) => onItsOwn(transact(outbox.emitAll(emissions)))

@@ -6,7 +6,6 @@
  */
 import type { Database } from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
-import * as Cause from "effect/Cause"
 import { randomUUID } from "node:crypto"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -86,13 +85,6 @@ const finish = ({ now, sql, table }: Database, task: string, owner: string) =>
       WHERE name = ${task} AND owner = ${owner}::uuid`
   })
 
-/** A connection that is lost in a transaction cannot be rolled back either, which the client takes for a defect. */
-const lostAsFailure = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
-  Effect.catchCause(self, (cause): Effect.Effect<never, E | SqlError> => {
-    const error = Cause.hasInterrupts(cause) || !Cause.hasDies(cause) ? undefined : Cause.squash(cause)
-    return SqlErrors.isTrouble(error) ? Effect.fail(error) : Effect.failCause(cause)
-  })
-
 const releaseLimit = Duration.seconds(2)
 
 const release = ({ sql, table }: Database, task: string, owner: string) =>
@@ -108,7 +100,9 @@ export const takeTurn = (db: Database, task: string, lease: Duration.Duration) =
       // Its own for each turn: two in one process exclude each other as well.
       const owner = randomUUID()
       const renew = hold(db, task, owner, lease)
-      const turn: Turn = { step: (self) => lostAsFailure(db.sql.withTransaction(Effect.andThen(renew, self))) }
+      const turn: Turn = {
+        step: (self) => SqlErrors.lostAsFailure(db.sql.withTransaction(Effect.andThen(renew, self)))
+      }
       const done = Effect.tap(work(turn), finish(db, task, owner))
       return Effect.flatMap(
         take(db, task, owner, lease)(interval),

@@ -4,6 +4,7 @@
  * `transact` opens a transaction, or a savepoint in the open one; `join` uses the one that is open. A roll-back, of the whole or of the
  * savepoint, takes the events along.
  */
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -95,7 +96,7 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
         Effect.suspend(() => {
           let xid: string | undefined
           let done: { readonly result: A } | undefined
-          const transaction = sql.withTransaction(
+          const transaction = SqlErrors.lostAsFailure(sql.withTransaction(
             Effect.flatMap(
               Effect.serviceOption(sql.transactionService),
               (open) =>
@@ -114,7 +115,7 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
                     })
                 )
             )
-          )
+          ))
           return Effect.catchIf(
             transaction,
             // All of it had been done: what failed is COMMIT.

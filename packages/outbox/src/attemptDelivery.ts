@@ -13,6 +13,7 @@ import type { Fact } from "./EntryLifecycle.ts"
 import { asProcessing } from "./OutboxEntry.ts"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
 import { waitFor } from "./RetryPolicy.ts"
+import type { shadowSink } from "./shadowSink.ts"
 
 /** What an attempt shows of the destination: it answered, good or bad; it is down, in its own words; or nothing was heard of it. */
 export type Heard = { readonly _tag: "Answer" } | { readonly _tag: "Down"; readonly reason: string } | {
@@ -28,7 +29,7 @@ export interface Attempt {
   readonly outcome: Outcome | undefined
 }
 
-const answer: Heard = { _tag: "Answer" }
+const answered: Heard = { _tag: "Answer" }
 const nothing: Heard = { _tag: "Nothing" }
 
 /** The entry goes back untried. `begun`: the publisher had been called. */
@@ -36,10 +37,15 @@ export const handBack = (entry: ClaimedEntry, begun: boolean): Attempt =>
   settle(entry, Command.HandBack({ claimId: entry.claimId }), nothing, begun ? "handed_back" : undefined)
 
 /**
- * Calls the publisher, unless the entry shows without it that the attempt has failed. Never fails: what goes wrong is the attempt's
+ * Calls the publisher, or `compare` for a copy in shadow mode, unless the entry shows without it that the attempt has failed. Never fails: what goes wrong is the attempt's
  * outcome.
  */
-export const attemptDelivery = (publisher: External, policy: RetrySchedule, timeout: Duration.Duration) => {
+export const attemptDelivery = (
+  publisher: External,
+  compare: ReturnType<typeof shadowSink>,
+  policy: RetrySchedule,
+  timeout: Duration.Duration
+) => {
   const fail = (
     entry: ClaimedEntry,
     error: string,
@@ -64,7 +70,9 @@ export const attemptDelivery = (publisher: External, policy: RetrySchedule, time
     if (Result.isFailure(entry.envelope)) {
       return yield* fail(entry, entry.envelope.failure, nothing, "failed", { permanent: true })
     }
-    const exit = yield* publisher.publish(entry.envelope.success).pipe(
+    // The comparison says nothing about the destination.
+    const [deliver, answer] = entry.shadow ? [compare, nothing] : [publisher.publish, answered]
+    const exit = yield* deliver(entry.envelope.success).pipe(
       Effect.asSome,
       Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.succeedNone }),
       Effect.exit

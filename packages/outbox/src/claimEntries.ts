@@ -36,7 +36,7 @@ export const claimEntries = ({ now, sql, table }: Database, worker: string) =>
           o.attempts, coalesce(o.max_attempts, 5) AS max_attempts, o.retry_waits, o.ordering_key, o.seq::float8 AS seq,
           o.last_attempt_at, o.claimed_by, o.last_attempt_at IS DISTINCT FROM ${time} AS expired,
           CASE WHEN ${sql.literal(oversize)} THEN NULL ELSE o.event_data END AS event_data,
-          ${sql.literal(oversize)} AS oversize
+          ${sql.literal(oversize)} AS oversize, o.shadow
       )
       SELECT (SELECT count(*)::int FROM due) AS met, (SELECT count(*)::int FROM moved) AS moved, claimed.* FROM (VALUES (1)) AS one LEFT JOIN claimed ON true`
     return {

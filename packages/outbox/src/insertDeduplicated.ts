@@ -27,11 +27,14 @@ export const insertDeduplicated = (db: Database) => {
       const candidates = [...firsts.values()]
       const taken = new Set(yield* takeKeys(candidates))
       const others = new Map(yield* find(candidates.filter((entry) => !taken.has(entry.id))))
-      yield* insert(entries.filter((entry) => entry.dedupe === null || taken.has(entry.id)))
+      const firstOf = (entry: NewEntry) => firsts.get(keyOf(entry) ?? "") ?? entry
+      // By the entry, not by its id: who emits the same twice may well give it the same id.
+      yield* insert(
+        entries.filter((entry) => entry.dedupe === null || (firstOf(entry) === entry && !others.has(entry.id)))
+      )
       return entries.map((entry) => {
-        const key = keyOf(entry)
-        const first = key === undefined ? entry.id : firsts.get(key)?.id ?? entry.id
-        return others.get(first) ?? first
+        const { id } = firstOf(entry)
+        return others.get(id) ?? id
       })
     }
   )

@@ -24,6 +24,19 @@ export const lockedKeys = ({ schema, sql }: Database, keys: ReadonlyArray<string
   ) AS taken) AS locked`
 
 /**
+ * Locks the keys in a statement of its own, until the end of the transaction: for what is written in several, whose locks would otherwise
+ * be taken statement by statement, and so in no order.
+ */
+export const lockKeys = (db: Database) =>
+  Effect.fnUntraced(function*(keys: ReadonlyArray<string>) {
+    if (keys.length > 0) yield* db.sql`SELECT count FROM ${lockedKeys(db, keys)}`
+  })
+
+/** The keys of the entries that have one. */
+export const keysOf = (entries: ReadonlyArray<{ readonly orderingKey: string | null }>): ReadonlyArray<string> =>
+  entries.flatMap(({ orderingKey }) => orderingKey === null ? [] : [orderingKey])
+
+/**
  * Lets the first open entry of each key forward, where it was set aside. To be run after entries have been finished, or have stopped to
  * block, in the same transaction but as a statement of its own: who sets entries aside holds the first one locked meanwhile, and so
  * this statement sees what was set aside before. Walks one step of outbox_key for each key.

@@ -34,7 +34,7 @@ export const outlastTrouble = <A, R>(what: string, self: Effect.Effect<A, SqlErr
         told = { words, at: now }
         yield* Effect.logWarning(`${what}, trying again: ${words}`)
       })
-    return self.pipe(
+    return SqlErrors.lostAsFailure(self).pipe(
       Effect.tapError(tell),
       Effect.retry(backOff),
       Effect.orDie,
