@@ -194,7 +194,7 @@ export const make: {
         aggregateId,
         data,
         json: json.success,
-        ...(deliveryOf === undefined ? {} : { delivery: deliveryOf(data) })
+        delivery: deliveryOf?.(data)
       }
     }),
     decode: Effect.fnUntraced(function*(envelope) {
