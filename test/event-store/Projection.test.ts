@@ -121,11 +121,15 @@ layer(Live, { excludeTestServices: true })("a projection", (it) => {
       yield* happen(24, ["a", "b"])
       for (const crash of crashes) {
         let left = crash
-        // Interrupts its own fiber in the middle of the transaction: what a process that stops does.
+        // Is interrupted in the middle of the transaction: what a process that stops does.
+        const crashNow = Effect.withFiber((fiber) => {
+          fiber.interruptUnsafe()
+          return Effect.never
+        })
         const crashing = {
           ...totals,
           handle: (events: Parameters<typeof totals.handle>[0]) =>
-            Effect.forEach(events, (event) => left-- <= 0 ? Effect.interrupt : totals.handle([event]), {
+            Effect.forEach(events, (event) => left-- <= 0 ? crashNow : totals.handle([event]), {
               discard: true
             })
         }

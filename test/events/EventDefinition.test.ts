@@ -95,6 +95,26 @@ describe("making an event", () => {
     }))
 })
 
+describe("an event that is read twice", () => {
+  it.effect("is the same both times, though an upcaster changes what it is given", () =>
+    Effect.gen(function*() {
+      const Priced = EventDefinition.make("priced", {
+        version: 2,
+        payload: Schema.Struct({ cents: Schema.Int }),
+        upcasters: {
+          1: (json) => {
+            const given = json as { cents: number }
+            given.cents *= 100
+            return given
+          }
+        }
+      })
+      const old = { ...envelope(1, { cents: 3 }), eventType: "priced" }
+      assert.deepStrictEqual((yield* Priced.decode(old)).data, { cents: 300 })
+      assert.deepStrictEqual((yield* Priced.decode(old)).data, { cents: 300 })
+    }))
+})
+
 describe("a definition", () => {
   it("is refused where it is written if it could never work", () => {
     const payload = Schema.Unknown

@@ -36,6 +36,9 @@ export interface Executed<State, Event> extends Loaded<State>, Appended {
   readonly events: ReadonlyArray<Event>
 }
 
+/** For a decider without snapshots. */
+const nothingKept = { seen: "1:1:", snapshot: Option.none<never>() }
+
 /**
  * @param parts `append` writes in the transaction that is open, or in one of its own; `pageSize` events are read at a time
  */
@@ -86,9 +89,12 @@ export const commands = <AppendError>(parts: {
     decider: Decider<Command, State, Event, E, R>,
     stream: StreamId
   ) {
-    const kept = decider.snapshot === undefined ? Option.none() : yield* find(stream, decider.snapshot)
-    const loaded = yield* foldFrom(decider, stream, Option.getOrUndefined(kept))
-    return Option.isSome(loaded) ? loaded.value : Option.getOrThrow(yield* foldFrom(decider, stream, undefined))
+    const { seen, snapshot } = decider.snapshot === undefined ? nothingKept : yield* find(stream, decider.snapshot)
+    const loaded = yield* foldFrom(decider, stream, Option.getOrUndefined(snapshot))
+    return {
+      seen,
+      ...(Option.isSome(loaded) ? loaded.value : Option.getOrThrow(yield* foldFrom(decider, stream, undefined)))
+    }
   })
 
   const makeEvents = <Command, State, Event extends Happening<string, unknown>, E, R>(
@@ -127,7 +133,7 @@ export const commands = <AppendError>(parts: {
     return yield* db.sql.withTransaction(Effect.gen(function*() {
       const appended = yield* append(stream, loaded.version, entries)
       const personal = [...decider.definitions.values()].some((definition) => definition.personal)
-      yield* keep(stream, snapshot, { state, version: appended.version }, personal)
+      yield* keep(stream, snapshot, { state, version: appended.version }, personal ? loaded : undefined)
       return { ...appended, state, events }
     }))
   })

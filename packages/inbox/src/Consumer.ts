@@ -88,9 +88,10 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
     type R = ServicesOf<H[number]>
     const { consumerId, retry = patiently, source } = options
     const guard = yield* InboxGuard
-    const handlers = new Map(
-      (options.handlers as ReadonlyArray<Handler<E, R>>).map((handler) => [handler.type, handler])
-    )
+    const given = options.handlers as ReadonlyArray<Handler<E, R>>
+    const handlers = new Map(given.map((handler) => [handler.type, handler]))
+    const twice = given.find(({ type }, index) => given.findIndex((other) => other.type === type) < index)
+    if (twice !== undefined) throw new TypeError(`consumer ${consumerId} has two handlers of ${twice.type}`)
 
     const handleOne = (envelope: EventEnvelope) => {
       const handler = handlers.get(envelope.eventType)
@@ -100,7 +101,7 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
           // A defect is tried again as well: it must not end the consumer unseen.
           Effect.sandbox,
           Effect.tapError((cause) =>
-            Cause.hasInterrupts(cause) || Cause.squash(cause) instanceof NewerThanThisBuild ?
+            Cause.squash(cause) instanceof NewerThanThisBuild ?
               Effect.void :
               Effect.logWarning(
                 `consumer ${consumerId} failed on event ${envelope.id} (${envelope.eventType})`,
@@ -109,7 +110,8 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
           ),
           Effect.retry({
             schedule: asAsked(retry),
-            while: (cause) => !Cause.hasInterrupts(cause) && !undecodable(Cause.squash(cause))
+            // An interruption of this very fiber does not come by here; one that the handler has met with elsewhere is its failure.
+            while: (cause) => !undecodable(Cause.squash(cause))
           }),
           Effect.catch(Effect.failCause),
           Effect.catchIf(
