@@ -41,7 +41,8 @@ export const claim = Effect.fnUntraced(
   function*(limit: number, lease: Duration.Duration, claimId: string = randomUUID(), name = "a worker") {
     const db = yield* Database.make
     const time = yield* db.now
-    const taking = { time, limit, bytes: null, destination: "anywhere", limited: [] }
+    const some = { limit, meet: limit, run: limit, bytes: null }
+    const taking = { ...some, time, destination: "anywhere", limited: [], suspectsApart: true }
     const selections = [dueEntries(db, taking), dueRuns(db, taking), yield* dueSuspect(db, "anywhere")]
     const claimed: Array<ClaimedEntry> = []
     for (const selection of selections) {

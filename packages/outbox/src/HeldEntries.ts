@@ -10,16 +10,30 @@ interface Holding {
   begun: boolean
   /** Its attempt has an outcome, which waits to be settled. */
   ended: boolean
-  /** Milliseconds of this process' clock. */
+  /** Milliseconds of this process' clock, as the deadline is. */
   safeUntil: number
+  readonly deadline: number
+}
+
+/** What is true of an entry now. */
+export interface Standing {
+  /** Nobody else can have it yet, by this process' clock: false after the process was stopped for long, say. */
+  readonly isHeld: boolean
+  readonly isLate: boolean
 }
 
 export class HeldEntries {
   readonly #byId = new Map<string, Holding>()
   readonly #lease: number
+  /** Of the data of all that is held. */
+  bytes = 0
 
   constructor(lease: Duration.Duration) {
     this.#lease = Duration.toMillis(lease)
+  }
+
+  get size(): number {
+    return this.#byId.size
   }
 
   get all(): ReadonlyArray<ClaimedEntry> {
@@ -40,7 +54,9 @@ export class HeldEntries {
   /** The lease of these began no earlier than at `since`. */
   add(entries: ReadonlyArray<ClaimedEntry>, since: number): void {
     for (const entry of entries) {
-      this.#byId.set(entry.id, { entry, begun: false, ended: false, safeUntil: since + this.#lease })
+      const deadline = since + entry.timeLeft
+      this.#byId.set(entry.id, { entry, begun: false, ended: false, safeUntil: since + this.#lease, deadline })
+      this.bytes += entry.bytes
     }
   }
 
@@ -57,7 +73,7 @@ export class HeldEntries {
   }
 
   settled(entries: ReadonlyArray<ClaimedEntry>): void {
-    for (const { id } of entries) this.#byId.delete(id)
+    for (const { bytes, id } of entries) if (this.#byId.delete(id)) this.bytes -= bytes
   }
 
   /** The leases of these were renewed, by a statement that was sent at `since`. */
@@ -68,8 +84,10 @@ export class HeldEntries {
     }
   }
 
-  /** Whether nobody else can have the entry yet, by this process' clock: false after it was stopped for long, say. */
-  isSafe({ id }: ClaimedEntry): Effect.Effect<boolean> {
-    return Effect.map(Clock.currentTimeMillis, (now) => now < (this.#byId.get(id)?.safeUntil ?? 0))
+  standing({ id }: ClaimedEntry): Effect.Effect<Standing> {
+    return Effect.map(Clock.currentTimeMillis, (now) => {
+      const { deadline = Infinity, safeUntil = 0 } = this.#byId.get(id) ?? {}
+      return { isHeld: now < safeUntil, isLate: now >= deadline }
+    })
   }
 }

@@ -33,8 +33,14 @@ export const make = (
   const deliver = deliverSelection(db, publisher)
   const isolate = isolateFailures(db, publisher, policy)
   const tidy = tidyUp(db, destination, pollInterval)
-  // The data stays in the database: its size is of no concern here.
-  const take = takeDue(db, limits, destination, { bytes: null, inFlight: () => 0 })
+  const take = takeDue(db, limits, destination, {
+    // The data stays in the database, and nothing of it can make this process crash.
+    bytes: () => null,
+    suspectsApart: false,
+    free: () => batchSize,
+    inFlight: () => 0,
+    run: batchSize
+  })
 
   const round = (tidied: { readonly dead: number }) =>
     Effect.gen(function*() {

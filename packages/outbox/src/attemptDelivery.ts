@@ -5,11 +5,11 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { Outcome } from "./AttemptOutcome.ts"
-import { Command, decide, leaseExpired } from "./EntryLifecycle.ts"
-import type { Fact } from "./EntryLifecycle.ts"
+import { Command, deadlinePassed, decide, Fact, leaseExpired } from "./EntryLifecycle.ts"
 import { asProcessing } from "./OutboxEntry.ts"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
 import { waitFor } from "./RetryPolicy.ts"
@@ -36,9 +36,29 @@ const nothing: Heard = { _tag: "Nothing" }
 export const handBack = (entry: ClaimedEntry, begun: boolean): Attempt =>
   settle(entry, Command.HandBack({ claimId: entry.claimId }), nothing, begun ? "handed_back" : undefined)
 
+/** The entry was claimed in time, but its deadline came before its turn: it is dead, and not charged for an attempt that was not made. */
+export const missDeadline = (entry: ClaimedEntry): Attempt => ({
+  entry,
+  fact: Fact.Died({ error: deadlinePassed }),
+  heard: nothing,
+  outcome: "deadline_passed"
+})
+
 /**
- * Calls the publisher, or `compare` for a copy in shadow mode, unless the entry shows without it that the attempt has failed. Never fails: what goes wrong is the attempt's
- * outcome.
+ * Runs the call in a fiber of its own, so that an interruption is not kept waiting by a call that cannot be interrupted: it is left to
+ * itself then.
+ */
+const leavable = <A, E>(call: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkDetach(restore(call))
+      return yield* Effect.onInterrupt(restore(Fiber.join(fiber)), () => Effect.forkDetach(Fiber.interrupt(fiber)))
+    })
+  )
+
+/**
+ * Calls the publisher, or `compare` for a copy in shadow mode, unless the entry shows without it that the attempt has failed. Never
+ * fails: what goes wrong is the attempt's outcome.
  */
 export const attemptDelivery = (
   publisher: External,
@@ -54,7 +74,11 @@ export const attemptDelivery = (
     how: { readonly permanent?: boolean; readonly retryAfter?: Duration.Duration | undefined } = {}
   ) =>
     Effect.map(
-      waitFor(policy, entry, how.retryAfter),
+      Effect.catchDefect(waitFor(policy, entry, how.retryAfter), (defect) =>
+        Effect.as(
+          Effect.logError("the retry policy died, the entry waits a minute", defect),
+          Option.some(Duration.minutes(1))
+        )),
       (wait) =>
         settle(
           entry,
@@ -72,7 +96,9 @@ export const attemptDelivery = (
     }
     // The comparison says nothing about the destination.
     const [deliver, answer] = entry.shadow ? [compare, nothing] : [publisher.publish, answered]
-    const exit = yield* deliver(entry.envelope.success).pipe(
+    const envelope = entry.envelope.success
+    // A publisher may also throw before it gives an effect.
+    const exit = yield* leavable(Effect.suspend(() => deliver(envelope))).pipe(
       Effect.asSome,
       Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.succeedNone }),
       Effect.exit

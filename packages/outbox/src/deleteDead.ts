@@ -34,7 +34,7 @@ const deleteBy = (db: Database, which: Fragment, at: Fragment, age: Duration.Dur
       FROM gone`
     const keys = gone?.keys ?? []
     if (keys.length > 0) {
-      yield* forward(keys)
+      yield* forward(keys.map((key) => ({ key })))
       yield* Effect.logWarning(`${keys.length} ordering keys go on without the dead letters that blocked them`)
     }
     return gone

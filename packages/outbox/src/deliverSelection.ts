@@ -17,8 +17,8 @@ export interface Delivered {
 }
 
 /**
- * The CTEs that mark what `which` selects of the outbox `o` delivered, and copy it: to the comparison, where it is in shadow mode. `entries` is what was
- * delivered.
+ * The CTEs that mark what `which` selects of the outbox `o` delivered, and copy it: to the comparison, where it is in shadow mode.
+ * `entries` is what was delivered.
  */
 export const deliverAndCopy = (
   db: Database,
@@ -55,7 +55,9 @@ export const deliverSelection = (db: Database, publisher: Transactional) => {
         FROM entries`
       return { met: row?.met ?? 0, moved: row?.moved ?? 0, delivered: row?.delivered ?? 0, keys: row?.keys ?? [] }
     })
-    const whole = keyed ? sql.withTransaction(Effect.tap(deliver, ({ keys }) => forward(keys))) : deliver
+    const whole = keyed
+      ? sql.withTransaction(Effect.tap(deliver, ({ keys }) => forward(keys.map((key) => ({ key })))))
+      : deliver
     return Effect.map(whole, ({ delivered, met, moved }) => ({
       met,
       moved,

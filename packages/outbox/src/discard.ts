@@ -18,7 +18,7 @@ export const discard = (db: Database) => {
       change: Effect.fnUntraced(function*(entries) {
         yield* giveUp(entries.map(({ id }) => id))
         yield* forward(
-          entries.flatMap((entry) => entry.blocks && entry.orderingKey !== null ? [entry.orderingKey] : [])
+          entries.flatMap((entry) => entry.blocks && entry.orderingKey !== null ? [{ key: entry.orderingKey }] : [])
         )
       })
     })

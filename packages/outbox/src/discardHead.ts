@@ -21,7 +21,7 @@ export const discardHead = (db: Database) => {
         ORDER BY o.seq LIMIT 1 FOR UPDATE`
       if (head === undefined) return undefined
       yield* giveUp([head.id])
-      yield* forward([key])
+      yield* forward([{ key }])
       yield* audit({ by, action: "discard", filter: { key, ids: [head.id] }, count: 1 })
       return head.id
     }))

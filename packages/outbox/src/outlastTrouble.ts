@@ -1,5 +1,6 @@
 /** Goes on trying while the database is in trouble: a processor outlives its database. */
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -36,7 +37,11 @@ export const outlastTrouble = <A, R>(what: string, self: Effect.Effect<A, SqlErr
       })
     return SqlErrors.lostAsFailure(self).pipe(
       Effect.tapError(tell),
-      Effect.retry(backOff),
+      // What is no error of the database's is one of ours: it must not end a processor unseen either.
+      Effect.tapDefect((defect) => Effect.logError(`${what}, trying again: a defect`, defect)),
+      Effect.sandbox,
+      Effect.retry({ schedule: backOff, while: (cause) => !Cause.hasInterrupts(cause) }),
+      Effect.catch(Effect.failCause),
       Effect.orDie,
       Effect.tap(() => told === undefined ? Effect.void : Effect.logInfo(`${what} before, and works again`))
     )

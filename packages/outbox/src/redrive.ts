@@ -40,7 +40,7 @@ export const redrive = (db: Database) => {
           yield* lock(keysOf(last))
           for (const turn of inTurns(last)) yield* revive(turn.map(redriven), began, "to the end")
         }
-        yield* forward(keysOf(entries))
+        yield* forward(keysOf(entries).map((key) => ({ key })))
       })
     })
 }

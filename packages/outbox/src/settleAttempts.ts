@@ -1,13 +1,19 @@
 /** Settles a group of attempts, delivered and undelivered, in two statements, and counts what became of them. */
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
 import type { Attempt } from "./attemptDelivery.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { Undelivered } from "./settleEntries.ts"
 import { noteFenced, settleDelivered, settleUndelivered } from "./settleEntries.ts"
 
-/** Each statement is its own transaction: if the second fails, what was delivered is marked all the same. */
-export const settleAttempts = (db: Database, destination: string) => {
+/** Runs one statement: again, where it does not succeed, or not. */
+export type Persistence = <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
+
+/**
+ * Each statement is its own transaction, and tried again for itself: if the second fails, what was delivered is marked all the same.
+ */
+export const settleAttempts = (db: Database, destination: string, persist: Persistence) => {
   const asDelivered = settleDelivered(db)
   const asUndelivered = settleUndelivered(db, destination)
   const note = noteFenced(db, destination)
@@ -22,20 +28,21 @@ export const settleAttempts = (db: Database, destination: string) => {
       }
     }
     const settled = new Set<string>()
-    if (delivered.length > 0) { for (const { id } of yield* asDelivered(delivered)) settled.add(id) }
-    if (undelivered.length > 0) { for (const { id } of yield* asUndelivered(undelivered)) settled.add(id) }
-    const fenced = delivered.filter((entry) => !settled.has(entry.id))
-    if (fenced.length > 0) yield* note(fenced)
+    if (delivered.length > 0) { for (const { id } of yield* persist(asDelivered(delivered))) settled.add(id) }
+    if (undelivered.length > 0) { for (const { id } of yield* persist(asUndelivered(undelivered))) settled.add(id) }
+    const missing = delivered.filter((entry) => !settled.has(entry.id))
+    const late = missing.length === 0 ? 0 : (yield* persist(note(missing))).length
+    const fenced = late + undelivered.filter(({ entry }) => !settled.has(entry.id)).length
 
     const ended = (tag: Undelivered["fact"]["_tag"]) =>
       undelivered.filter(({ entry, fact }) => fact._tag === tag && settled.has(entry.id)).length
     const counts: ProcessorCounts.ProcessorCounts = {
-      delivered: delivered.length - fenced.length,
+      delivered: delivered.length - late,
       retried: ended("RetryScheduled"),
       dead: ended("Died"),
       handedBack: ended("HandedBack"),
       parked: ended("Parked"),
-      fenced: attempts.length - settled.size
+      fenced
     }
     yield* ProcessorCounts.record(counts)
     yield* Effect.forEach(
@@ -46,8 +53,8 @@ export const settleAttempts = (db: Database, destination: string) => {
     if (newer !== undefined) {
       yield* Effect.logWarning(`${counts.parked} entries wait for a newer build, the first of them: ${newer}`)
     }
-    if (counts.fenced > 0) {
-      yield* Effect.logWarning(`${counts.fenced} entries were settled by others: their leases had run out here`)
+    if (fenced > 0) {
+      yield* Effect.logWarning(`${fenced} entries were settled by others: their leases had run out here`)
     }
     return counts
   })

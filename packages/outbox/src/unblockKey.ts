@@ -18,7 +18,7 @@ export const unblockKey = (db: Database) => {
         WHERE o.ordering_key = ${key} AND (NOT o.finished OR o.blocks) AND ${sql.literal(isDead)} AND o.blocks
         RETURNING o.id`
       if (rows.length === 0) return []
-      yield* forward([key])
+      yield* forward([{ key }])
       yield* audit({ by, action: "unblock", filter: { key }, count: rows.length })
       return rows.map(({ id }) => id)
     }))
