@@ -80,6 +80,17 @@ layer(withLimits({}))("a pause", (it) => {
       )
     }))
 
+  it.effect("of a type lets the others through at once, however many of its events stand in front of them", () =>
+    Effect.gen(function*() {
+      const { fake, pause, runOnce } = yield* start
+      yield* emitOfType("slow", 4000)
+      yield* emitOfType("quick", 1)
+      yield* pause({ type: "slow" }, "ann")
+      // Batches are of 20, and 2,000 are set aside at once where nothing else is met.
+      for (let round = 0; round < 5 && callsOf(fake, "quick") === 0; round++) yield* runOnce
+      assert.strictEqual(callsOf(fake, "quick"), 1)
+    }))
+
   it.effect("of the destination keeps everything", () =>
     Effect.gen(function*() {
       const { drain, pause, resume } = yield* start

@@ -3,7 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import * as EventLog from "@zakops/event-store/EventLog"
 import { Permanent, Transient } from "@zakops/events/EventPublisher"
 import { DatabaseTime, fromClock } from "@zakops/migrations/DatabaseTime"
-import { Outbox, OutboxProcessor, TransactionalPublisher } from "@zakops/outbox"
+import { OutboxProcessor } from "@zakops/outbox"
 import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,22 +11,12 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
-import { randomUUID } from "node:crypto"
-import { DealMade } from "../support/events.ts"
+import { emitKeyed, overtakings, stuckKeys } from "../support/keys.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
 import { claim, emptyTables, entry, eventually, moment, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const OnVirtualTime = TestDatabase.layer.pipe(Layer.provideMerge(Layer.succeed(DatabaseTime, fromClock)))
-
-/** Emits one event for each key, in one transaction, and gives their ids. */
-const emitKeyed = Effect.fnUntraced(function*(keys: ReadonlyArray<string | null>) {
-  const { transact } = yield* TransactionalPublisher
-  const outbox = yield* Outbox
-  const dealId = randomUUID()
-  const event = yield* DealMade.make({ dealId, title: "a deal" })
-  return yield* transact(outbox.emitAll(keys.map((orderingKey) => ({ event, correlationId: dealId, orderingKey }))))
-})
 
 /** What is not finished, with what it waits for, in the order of writing. */
 const waiting = Effect.flatMap(
@@ -35,24 +25,6 @@ const waiting = Effect.flatMap(
     sql<{ id: string; status: string; attempts: number; waits_for: string | null }>`
     SELECT id, status, attempts, waits_for FROM zakops.outbox WHERE NOT finished ORDER BY seq`
 )
-
-/** Keys whose first open entry was set aside: nobody would ever take it. */
-const stuckKeys = Effect.flatMap(SqlClient, (sql) =>
-  sql`SELECT ordering_key FROM (
-    SELECT DISTINCT ON (ordering_key) ordering_key, waits_for FROM zakops.outbox
-    WHERE ordering_key IS NOT NULL AND (NOT finished OR blocks) ORDER BY ordering_key, seq
-  ) AS first WHERE waits_for = 'key'`)
-
-/** Where an event's delivery was before that of one with a smaller seq of the same key. `order` is the order of successes. */
-const overtakings = Effect.fnUntraced(function*(order: ReadonlyArray<string>) {
-  const sql = yield* SqlClient
-  return yield* sql`
-    WITH placed AS (
-      SELECT o.ordering_key, o.seq, array_position(${order}::uuid[], o.id) AS place FROM zakops.outbox o
-      WHERE o.ordering_key IS NOT NULL AND array_position(${order}::uuid[], o.id) IS NOT NULL
-    )
-    SELECT a.seq, b.seq FROM placed a JOIN placed b USING (ordering_key) WHERE a.seq < b.seq AND a.place > b.place`
-})
 
 const External = services({ batchSize: 20 }).pipe(
   Layer.provideMerge(FakePublisher.layer),

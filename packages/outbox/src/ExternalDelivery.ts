@@ -34,7 +34,7 @@ import { renewLeases } from "./renewLeases.ts"
 import type { Selection } from "./Selection.ts"
 import { settleAttempts } from "./settleAttempts.ts"
 import { shadowSink } from "./shadowSink.ts"
-import type { Take } from "./takeDue.ts"
+import type { Capacity, Take } from "./takeDue.ts"
 import { takeDue } from "./takeDue.ts"
 import { tidyUp } from "./tidyUp.ts"
 import { workerName } from "./worker.ts"
@@ -63,15 +63,15 @@ export const make = (
   // Two batches: one is being published while the next is claimed.
   const capacity = batchSize * 2
 
-  const take = (held: HeldEntries) =>
-    takeDue(db, limits, destination, {
-      bytes: () => Math.min(batchBytes, Math.max(0, 2 * batchBytes - held.bytes)),
-      suspectsApart: true,
-      free: () => Math.max(0, concurrency - held.size),
-      inFlight: (type) => held.ofType(type),
-      // A slow key is not to fill the room of the others.
-      run: Math.max(10, Math.ceil(batchSize / 10))
-    })
+  const take = takeDue(db, limits, destination)
+  const capacityBeside = (held: HeldEntries): Capacity => ({
+    bytes: () => Math.min(batchBytes, Math.max(0, 2 * batchBytes - held.bytes)),
+    suspectsApart: true,
+    free: () => Math.max(0, concurrency - held.size),
+    inFlight: (type) => held.ofType(type),
+    // A slow key is not to fill the room of the others.
+    run: Math.max(10, Math.ceil(batchSize / 10))
+  })
 
   /** Claims what the selection takes, and hands it on. */
   const claiming =
@@ -105,7 +105,7 @@ export const make = (
     const entries: Array<ClaimedEntry> = []
     const keep = claiming(held, (claimed) => Effect.sync(() => entries.push(...claimed)))
     const work = Effect.gen(function*() {
-      const { more } = yield* take(held)(batchSize, keep)
+      const { more } = yield* take(capacityBeside(held), batchSize, keep)
       if (entries.length === 0) yield* keep(yield* suspect)
       yield* Effect.forEach(
         toRuns(entries),
@@ -139,7 +139,7 @@ export const make = (
   const start = Effect.fnUntraced(function*(wakeup: Effect.Effect<void>) {
     const publishing = yield* Semaphore.make(concurrency)
     const held = new HeldEntries(lease)
-    const takeNextDue = take(held)
+    const takeNextDue = (limit: number, takeUp: Take<never>) => take(capacityBeside(held), limit, takeUp)
     const attempts = yield* Queue.unbounded<Attempt>()
     // What was settled has made room, and may have made something due: a retry, the next of a key. One fiber waits for it at a time.
     const changed = yield* Queue.sliding<void>(1)

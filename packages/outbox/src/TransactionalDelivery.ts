@@ -18,6 +18,7 @@ import { outlastTrouble } from "./outlastTrouble.ts"
 import type { OutboxSettings } from "./OutboxConfig.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { Selection } from "./Selection.ts"
+import type { Capacity } from "./takeDue.ts"
 import { takeDue } from "./takeDue.ts"
 import { tidyUp } from "./tidyUp.ts"
 
@@ -33,19 +34,20 @@ export const make = (
   const deliver = deliverSelection(db, publisher)
   const isolate = isolateFailures(db, publisher, policy)
   const tidy = tidyUp(db, destination, pollInterval)
-  const take = takeDue(db, limits, destination, {
+  const take = takeDue(db, limits, destination)
+  const capacity: Capacity = {
     // The data stays in the database, and nothing of it can make this process crash.
     bytes: () => null,
     suspectsApart: false,
     free: () => batchSize,
     inFlight: () => 0,
     run: batchSize
-  })
+  }
 
   const round = (tidied: { readonly dead: number }) =>
     Effect.gen(function*() {
       let counts: ProcessorCounts.ProcessorCounts = ProcessorCounts.none
-      const { again, more } = yield* take(batchSize, (selection: Selection) =>
+      const { again, more } = yield* take(capacity, batchSize, (selection: Selection) =>
         Effect.gen(function*() {
           const taken = yield* Effect.catchIf(
             deliver(selection),

@@ -47,12 +47,16 @@ export interface Capacity {
 }
 
 /** Where entries wait. One that had nothing is asked again when the others leave room, or after a few rounds. */
+interface Asking<R> {
+  readonly capacity: Capacity
+  readonly take: Take<R>
+  readonly limit: number
+  /** How many entries may be met at most. */
+  readonly meet: number
+}
+
 interface Place {
-  readonly ask: <R>(
-    limit: number,
-    meet: number,
-    take: Take<R>
-  ) => Effect.Effect<Round & { readonly moved: number }, SqlError, R>
+  readonly ask: <R>(asking: Asking<R>) => Effect.Effect<Round & { readonly moved: number }, SqlError, R>
   quietFor: number
   /** All that was met in front had to be set aside: there may be much more of it. */
   crowded: boolean
@@ -64,36 +68,33 @@ const crowd = 2000
 /** Milliseconds between looks at an account that is used up: a rate of a thousand a second is not worth a thousand looks. */
 const shortestWait = 50
 
-export const takeDue = (db: Database, limits: Limits, destination: string, capacity: Capacity) => {
+export const takeDue = (db: Database, limits: Limits, destination: string) => {
   const draw = drawFromRate(db)
   const giveBack = giveBackToRate(db)
   const inLine = typesInLine(db)
   const limited = Object.keys(limits.types ?? {})
   const rate = limits.destination?.rate
-  const { suspectsApart } = capacity
-  // An entry behind another one would be drawn for long before its call.
-  const run = rate === undefined ? capacity.run : 1
   let rounds = 0
 
-  const from = (select: (taking: Taking) => Selection): Place["ask"] => (limit, meet, take) =>
+  const from = (select: (taking: Taking) => Selection): Place["ask"] => ({ capacity, limit, meet, take }) =>
     Effect.gen(function*() {
       const time = yield* db.now
+      const { suspectsApart } = capacity
+      // An entry behind another one would be drawn for long before its call.
+      const run = rate === undefined ? capacity.run : 1
       const bytes = capacity.bytes()
       const selection = select({ time, limit, meet, run, bytes, destination, limited, suspectsApart })
       const { met, moved, taken } = yield* take(selection)
       // Where nothing could be taken or moved, others hold it all: looking again at once would find the same.
-      return {
-        taken,
-        moved,
-        more: taken + moved > 0 && (met >= selection.limit || taken + moved < met),
-        again: Infinity
-      }
+      const more = taken + moved > 0 && (met >= selection.limit || taken + moved < met)
+      return { taken, moved, more, again: Infinity }
     })
 
   /** Takes with what an account allows, or as many as `wanted` where there is no rate. */
   const within = Effect.fnUntraced(function*<R>(
     account: Account | undefined,
     wanted: number,
+    capacity: Capacity,
     ask: (limit: number) => Effect.Effect<Round, SqlError, R>
   ) {
     if (account === undefined) return yield* ask(wanted)
@@ -104,8 +105,9 @@ export const takeDue = (db: Database, limits: Limits, destination: string, capac
     return round
   })
 
-  const fromLines: Place["ask"] = (limit, _, take) =>
+  const fromLines: Place["ask"] = (asking) =>
     Effect.gen(function*() {
+      const { capacity, limit } = asking
       const types = yield* inLine
       let all = nothing
       // Another type first each time, so that none takes all the room.
@@ -116,7 +118,7 @@ export const takeDue = (db: Database, limits: Limits, destination: string, capac
         if (room <= 0) continue
         const account = rate === undefined ? undefined : { kind: "type", name: type, rate } as const
         const ask = from((taking) => dueTurns(db, type, taking))
-        all = add(all, yield* within(account, room, (most) => ask(most, most, take)))
+        all = add(all, yield* within(account, room, capacity, (most) => ask({ ...asking, limit: most, meet: most })))
       }
       return { ...all, moved: 0 }
     })
@@ -127,7 +129,7 @@ export const takeDue = (db: Database, limits: Limits, destination: string, capac
     { ask: fromLines, quietFor: 0, crowded: false }
   ]
 
-  const fromPlaces = Effect.fnUntraced(function*<R>(limit: number, take: Take<R>) {
+  const fromPlaces = Effect.fnUntraced(function*<R>(capacity: Capacity, limit: number, take: Take<R>) {
     const first = rounds++ % places.length
     const inTurn = [...places.slice(first), ...places.slice(0, first)]
     const [quiet, busy] = [inTurn.filter((place) => place.quietFor > 0), inTurn.filter((place) => place.quietFor === 0)]
@@ -139,7 +141,8 @@ export const takeDue = (db: Database, limits: Limits, destination: string, capac
         all = add(all, unasked)
         continue
       }
-      const round = yield* place.ask(room, place.crowded ? Math.max(room, crowd) : room, take)
+      const meet = place.crowded ? Math.max(room, crowd) : room
+      const round = yield* place.ask({ capacity, take, limit: room, meet })
       place.quietFor = round.taken === 0 && !round.more ? roundsWithout : 0
       place.crowded = round.moved > 0 && round.taken === 0
       all = add(all, round)
@@ -150,8 +153,8 @@ export const takeDue = (db: Database, limits: Limits, destination: string, capac
   const account = rate === undefined ? undefined : { kind: "destination", name: destination, rate } as const
 
   /** Takes at most `limit` entries, by one selection after another, each of them handed to `take`. */
-  return <R>(limit: number, take: Take<R>): Effect.Effect<Round, SqlError, R> =>
-    within(account, limit, (most) => fromPlaces(most, take))
+  return <R>(capacity: Capacity, limit: number, take: Take<R>): Effect.Effect<Round, SqlError, R> =>
+    within(account, limit, capacity, (most) => fromPlaces(capacity, most, take))
 }
 
 const nothing: Round = { taken: 0, more: false, again: Infinity }
