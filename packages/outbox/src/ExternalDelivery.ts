@@ -28,6 +28,7 @@ import { dueSuspect } from "./dueSuspect.ts"
 import { HeldEntries } from "./HeldEntries.ts"
 import { untilWorth } from "./idle.ts"
 import { outlastTrouble } from "./outlastTrouble.ts"
+import { Pace } from "./Pace.ts"
 import type { OutboxSettings } from "./OutboxConfig.ts"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
 import { renewLeases } from "./renewLeases.ts"
@@ -43,6 +44,9 @@ import { workerName } from "./worker.ts"
 const handBackLimit = Duration.seconds(2)
 /** How long claiming waits for room for a whole batch before it takes less. */
 const patience = Duration.millis(20)
+/** Milliseconds that a run of one key is to take, near enough, and how many entries it has at least. */
+const runTime = 100
+const shortestRun = 10
 /** Entries that are delivered alone, one after another, before the others have their turn again. */
 const mostAlone = 10
 
@@ -64,13 +68,14 @@ export const make = (
   const capacity = batchSize * 2
 
   const take = takeDue(db, limits, destination)
+  const pace = new Pace()
   const capacityBeside = (held: HeldEntries): Capacity => ({
     bytes: () => Math.min(batchBytes, Math.max(0, 2 * batchBytes - held.bytes)),
     suspectsApart: true,
     free: () => Math.max(0, concurrency - held.size),
     inFlight: (type) => held.ofType(type),
     // A slow key is not to fill the room of the others.
-    run: Math.max(10, Math.ceil(batchSize / 10))
+    run: Math.min(batchSize, Math.max(shortestRun, Math.floor(runTime / pace.millis)))
   })
 
   /** Claims what the selection takes, and hands it on. */
@@ -91,7 +96,10 @@ export const make = (
     if (!isHeld) return handBack(entry, false)
     if (isLate && !entry.expired) return missDeadline(entry)
     held.begun(entry)
-    return yield* attempt(entry)
+    const began = yield* Clock.currentTimeMillis
+    const done = yield* attempt(entry)
+    pace.took((yield* Clock.currentTimeMillis) - began)
+    return done
   })
 
   const handBackUnended = (held: HeldEntries) => held.unended.map(({ begun, entry }) => handBack(entry, begun))

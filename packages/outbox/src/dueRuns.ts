@@ -12,9 +12,15 @@ import { destinationOpen, dueTime, isDue, sizeColumn, takesTurns } from "./Selec
 /** How many entries are set aside in one statement: of one key, and of all. Ten thousand take half a second, and the lease runs. */
 const mostOfKey = 1000
 const mostSetAside = 2000
+/**
+ * Milliseconds for which a first that is being delivered is not worth setting aside what is behind it: that costs as much as delivering it
+ * (with 100 keys and a destination that answers at once, half the rate).
+ */
+const soon = 100
 
 /**
- * Walks outbox_due_keyed, oldest due time first, and a few steps of outbox_key for each key. Keys share the limit evenly.
+ * Walks outbox_due_keyed, oldest due time first, and a few steps of outbox_key for each key. A key gets what was met of it, or an even
+ * share where there is room for more.
  *
  * An entry is set aside only while the first of its key is locked here: whoever finishes that one waits, and then lets forward what was
  * set aside (`letForward`). So nothing stays behind a first that is gone. And it is taken only as this statement has seen it (`seen`):
@@ -39,9 +45,9 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
         FOR UPDATE SKIP LOCKED
       ),
       firsts AS MATERIALIZED (
-        SELECT key.ordering_key, first.id, first.seq, first.seen, due.ctid, due.size, due.claim_id,
+        SELECT key.ordering_key, key.met, first.id, first.seq, first.seen, due.ctid, due.size, due.claim_id,
           coalesce(due.expired, false) AS expired, coalesce(due.turns, false) AS turns, due.id IS NOT NULL AS ours
-        FROM (SELECT DISTINCT ordering_key FROM due) AS key
+        FROM (SELECT ordering_key, count(*) AS met FROM due GROUP BY ordering_key) AS key
         CROSS JOIN LATERAL (
           SELECT o.id, o.seq, o.ctid AS seen FROM ${table.outbox} o
           WHERE o.ordering_key = key.ordering_key AND (NOT o.finished OR o.blocks)
@@ -57,7 +63,7 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
             SELECT o.id, o.seq, o.ctid AS seen FROM ${table.outbox} o
             WHERE o.ordering_key = firsts.ordering_key AND (NOT o.finished OR o.blocks)
             ORDER BY o.seq
-            LIMIT greatest(1, least(${run}::int, ${limit}::int / nullif((SELECT count(*) FROM firsts WHERE ours), 0)))
+            LIMIT least(${run}::int, greatest(firsts.met, ${limit}::int / nullif((SELECT count(*) FROM firsts WHERE ours), 0)))
           ) AS listed
         ) AS entry
         WHERE firsts.ours AND NOT firsts.turns AND (entry.place = 1 OR NOT firsts.expired)
@@ -111,13 +117,16 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
         SELECT ordering_key FROM ${table.outbox}
         WHERE id = ANY (ARRAY(SELECT id FROM firsts WHERE NOT ours)) AND seq = ANY (ARRAY(SELECT seq FROM firsts WHERE NOT ours))
           AND (NOT finished OR blocks)
+          AND (status IS DISTINCT FROM 'processing' OR coalesce(last_attempt_at < ${time} - ${soon}::float8 * interval '1 millisecond', true))
         FOR NO KEY UPDATE SKIP LOCKED
       ),
-      -- Of each key that is held, or is ours and has more than its share: what was met and is not taken, and what is behind that.
+      -- Of each key that is held, or is ours and was cut short: what was met and is not taken, and what is behind that.
       surplus AS MATERIALIZED (
         SELECT due.ordering_key, min(due.seq) AS seq FROM due
         WHERE due.ordering_key IN (SELECT ordering_key FROM held)
-          OR (due.ordering_key IN (SELECT ordering_key FROM firsts WHERE ours AND NOT expired)
+          OR (${
+      run < limit
+    }::boolean AND due.ordering_key IN (SELECT ordering_key FROM firsts WHERE ours AND NOT expired)
             AND due.id NOT IN (SELECT id FROM firsts WHERE ours) AND due.ctid NOT IN (SELECT ctid FROM taken))
         GROUP BY due.ordering_key
       ),
