@@ -82,8 +82,8 @@ layer(Live, { excludeTestServices: true })("entries of a key", (it) => {
     (sql) => Effect.map(sql`SELECT FROM pg_locks WHERE NOT granted`, (rows) => rows.length > 0)
   )
 
-  const taken = ({ entries }: { readonly entries: ReadonlyArray<{ readonly id: string }> }) =>
-    entries.map(({ id }) => id)
+  const taken = ({ entries }: { readonly entries: ReadonlyArray<ClaimedEntry> }) =>
+    entries.toSorted((a, b) => a.seq - b.seq).map(({ id }) => id)
 
   it.effect("are not taken without the first, when that was held and handed back meanwhile", () =>
     Effect.gen(function*() {
