@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { ParentSpan } from "effect/Tracer"
+import { typeRefusal } from "./emissionTypes.ts"
 
 export interface EmitOptions {
   /** What the event belongs to: the deal, the order, the request. A UUID. */
@@ -115,7 +116,7 @@ const orderingKeyOf = ({ correlationId, event, orderingKey }: Emission): string 
 }
 
 /** What Postgres and JavaScript both write with four digits of a year. */
-const inRange = (time: Date) => time.getTime() >= Date.UTC(1, 0) && time.getTime() < Date.UTC(10_000, 0)
+const inRange = (time: Date) => time.getTime() >= Date.parse("0001-01-01") && time.getTime() < Date.UTC(10_000, 0)
 
 const longest = Duration.toMillis(Duration.days(36_500))
 
@@ -173,6 +174,8 @@ export const toEntry = (
   spanTraceId: string | null,
   limits: { readonly maxAttempts: number; readonly maxEventBytes: number }
 ): Result.Result<NewEntry, InvalidEvent> => {
+  const wrongType = typeRefusal(emission)
+  if (wrongType !== undefined) return Result.fail(wrongType)
   const { event } = emission
   const refuse = (field: string, problem: string) =>
     Result.fail(new InvalidEvent({ eventType: String(event.type), field, problem }))
