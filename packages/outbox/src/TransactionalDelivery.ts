@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Limits } from "./DeliveryLimits.ts"
 import { deliverSelection } from "./deliverSelection.ts"
+import { dueSuspect } from "./dueSuspect.ts"
 import { isolateFailures } from "./isolateFailures.ts"
 import { outlastTrouble, untilWorth } from "./idle.ts"
 import type { OutboxSettings } from "./OutboxConfig.ts"
@@ -35,22 +36,31 @@ export const make = (
   // The data stays in the database: its size is of no concern here.
   const take = takeDue(db, limits, destination, { bytes: null, inFlight: () => 0 })
 
-  const round = (tidied: { readonly dead: number }) =>
+  const suspect = dueSuspect(db, destination)
+
+  const round = (tidied: { readonly dead: number; readonly suspects: boolean }) =>
     Effect.gen(function*() {
       let counts: ProcessorCounts.ProcessorCounts = ProcessorCounts.none
-      const { again, more } = yield* take(batchSize, (selection: Selection) =>
-        Effect.gen(function*() {
-          const taken = yield* Effect.catchIf(
-            deliver(selection),
-            (error: SqlError) => !SqlErrors.isDatabaseTrouble(error),
-            () => isolate(selection)
-          )
-          counts = ProcessorCounts.add(counts, taken.counts)
-          return { met: taken.met, moved: taken.moved, taken: ProcessorCounts.total(taken.counts) }
-        }))
+      const takeThrough = Effect.fnUntraced(function*(selection: Selection) {
+        const taken = yield* Effect.catchIf(
+          deliver(selection),
+          (error: SqlError) => !SqlErrors.isDatabaseTrouble(error),
+          () => isolate(selection)
+        )
+        counts = ProcessorCounts.add(counts, taken.counts)
+        return { met: taken.met, moved: taken.moved, taken: ProcessorCounts.total(taken.counts) }
+      })
+      // One whose workers died while it was on its way to another destination. One at a time, whatever waits behind it.
+      const alone = tidied.suspects ? (yield* takeThrough(yield* suspect)).taken : 0
+      const { again, more } = yield* take(batchSize, takeThrough)
       if (counts.delivered > 0) yield* publisher.afterCommit
       yield* ProcessorCounts.record(counts)
-      return { counts: { ...counts, dead: counts.dead + tidied.dead }, again, more, down: false }
+      return {
+        counts: { ...counts, dead: counts.dead + tidied.dead },
+        again,
+        more: more || alone > 0,
+        down: false
+      }
     })
 
   const runOnce = Effect.flatMap(tidy.now, round)

@@ -7,6 +7,7 @@ import type { Fragment } from "effect/sql/Statement"
 import { letForward } from "./orderingKeys.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { Selection } from "./Selection.ts"
+import { createdAt, oneMoreAttempt } from "./storedValues.ts"
 
 /** What became of the entries that a selection took, of how many it met. */
 export interface Delivered {
@@ -19,19 +20,25 @@ export interface Delivered {
  * The CTEs that mark what `which` selects of the outbox `o` delivered, and copy it. `entries` is what was delivered.
  */
 export const deliverAndCopy = (
-  { sql, table }: Database,
+  db: Database,
   publisher: Transactional,
   which: Fragment,
   time: Fragment
-): Fragment =>
-  sql`entries AS (
-      UPDATE ${table.outbox} o SET status = 'delivered', attempts = coalesce(o.attempts, 0) + 1, last_attempt_at = ${time},
-        delivered_at = ${time}, created_at = coalesce(o.created_at, ${time}), claim_id = NULL, lease_until = NULL, blocks = false,
+): Fragment => {
+  const { sql, table } = db
+  return sql`entries AS (
+      UPDATE ${table.outbox} o SET status = 'delivered', attempts = ${
+    sql.literal(oneMoreAttempt)
+  }, last_attempt_at = ${time},
+        delivered_at = ${time}, created_at = ${
+    createdAt(db, time)
+  }, claim_id = NULL, lease_until = NULL, blocks = false,
         waits_for = NULL
       WHERE ${which}
       RETURNING o.id, o.correlation_id, o.aggregate_type, o.aggregate_id, o.event_type, o.schema_version, o.event_data,
         o.trace_id, o.headers, o.created_at, o.seq, o.ordering_key
     ), copied AS (${publisher.copyFrom(sql.literal("entries"))})`
+}
 
 /**
  * Finds, copies and marks in one statement. Where the entries have keys, the next of each is let forward in the same transaction; without
