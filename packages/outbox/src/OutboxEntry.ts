@@ -51,7 +51,7 @@ const EnvelopeRow = Schema.Struct({
   event_data: Schema.Unknown,
   trace_id: Schema.NullOr(Schema.String),
   headers: Schema.Unknown,
-  created_at: Schema.Date
+  created_at: Schema.instanceOf(Date)
 })
 const decodeRow = Schema.decodeUnknownResult(EnvelopeRow)
 
