@@ -26,8 +26,8 @@ export const layerToPublisher = over.pipe(
 )
 
 /** Reads what surrounds the data as one that sends it on would: throws where it is not what the envelope's type says. */
-const readThrough = ({ createdAt, data: _, ...texts }: EventEnvelope) =>
-  JSON.stringify([createdAt.toISOString(), texts])
+const readThrough = (envelope: EventEnvelope) =>
+  JSON.stringify({ ...envelope, data: null, createdAt: envelope.createdAt.toISOString() })
 
 /** The ids that have arrived since it was last asked. */
 export type Arrived = Effect.Effect<ReadonlySet<string>, unknown>

@@ -1,13 +1,14 @@
 /** What may stand in the variables. `allowed`: the value is taken; otherwise the start ends with a line that names the variable. */
 
 export interface SettingCase {
+  readonly name: string
   readonly variable: string
   readonly value: string
   readonly allowed: boolean
 }
 
 const all = (variable: string, allowed: boolean, values: ReadonlyArray<string>): ReadonlyArray<SettingCase> =>
-  values.map((value) => ({ variable, value, allowed }))
+  values.map((value) => ({ name: `${variable}=${JSON.stringify(value).slice(0, 40)}`, variable, value, allowed }))
 
 const noNumbers = [
   " ",

@@ -11,14 +11,12 @@ import { settingCases } from "./settingCases.ts"
 /** All settings, as a program reads them at its start. */
 const start = (env: Record<string, string>) =>
   Effect.provide(
-    Effect.all([OutboxConfig, schemaName]).pipe(Effect.provide(OutboxConfig.layer)),
-    ConfigProvider.layer(ConfigProvider.fromEnvRecord(env)).pipe(Layer.orDie)
+    Effect.all([OutboxConfig, schemaName]),
+    OutboxConfig.layer.pipe(Layer.provideMerge(ConfigProvider.layer(ConfigProvider.fromEnvRecord(env))))
   )
 
 describe("the variable", () => {
-  it.effect.each(
-    settingCases.map((one) => ({ ...one, name: `${one.variable}=${JSON.stringify(one.value).slice(0, 40)}` }))
-  )(
+  it.effect.each(settingCases)(
     "$name",
     ({ allowed, value, variable }) =>
       Effect.gen(function*() {

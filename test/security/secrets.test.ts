@@ -8,6 +8,7 @@ import { Permanent, Transient } from "@zakops/events/EventPublisher"
 import { Consumer, InboxGuard } from "@zakops/inbox"
 import { OutboxProcessor, OutboxWriter } from "@zakops/outbox"
 import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -51,6 +52,8 @@ const holdsNoSecret = (atLeast: string) => {
 const Signed = EventDefinition.make("signed", {
   payload: Schema.Struct({ token: Schema.String, amount: Schema.Int, state: Schema.Literals(["open", "shut"]) })
 })
+class MailServerGone extends Data.TaggedError("MailServerGone")<{ readonly message: string }> {}
+
 const headers = { authorization: `Bearer ${secret}` }
 const payload = { token: secret, amount: 1, state: "open" } as const
 const correlationId = randomUUID()
@@ -123,7 +126,7 @@ layer(Live, { excludeTestServices: true })("a secret stays one", (it) => {
       const { drain } = yield* OutboxProcessor
       yield* write
       yield* drain
-      const consuming = (consumerId: string, handle: () => Effect.Effect<void, Error>) =>
+      const consuming = (consumerId: string, handle: () => Effect.Effect<void, MailServerGone>) =>
         Effect.flatMap(Subscription.make(consumerId), (source) =>
           Consumer.run({
             consumerId,
@@ -131,7 +134,9 @@ layer(Live, { excludeTestServices: true })("a secret stays one", (it) => {
             handlers: [Consumer.on(Signed, handle)],
             retry: Schedule.recurs(1)
           }))
-      yield* failing(consuming("failing", () => Effect.fail(new Error("the mail server is gone"))))
+      yield* failing(
+        consuming("failing", () => Effect.fail(new MailServerGone({ message: "the mail server is gone" })))
+      )
       holdsNoSecret("the mail server is gone")
       const id = randomUUID()
       for (const json of [{ ...payload, amount: secret }, { ...payload, state: secret }, secret, [secret]]) {
