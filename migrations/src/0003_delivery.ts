@@ -27,6 +27,23 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
     -- Published directly already; the processor delivers it to the comparison only.
     ADD COLUMN IF NOT EXISTS shadow BOOLEAN NOT NULL DEFAULT false`,
 
+  // What is the product's own to say of an entry begins as it has to, whatever a producer has written there: an entry that waits for
+  // nobody would never be met, and one that is not dead would block its key for ever. And data that the client could not receive (the
+  // driver refuses messages over 16 MiB, and would lose the connection) is refused where it is written. The condition is looked at for
+  // each row, the function called only where it holds.
+  `CREATE OR REPLACE FUNCTION ${t.schema}.begin_entry() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    IF octet_length(NEW.event_data::text) > 12582912 THEN
+      RAISE EXCEPTION 'event_data is larger than 12 MiB, more than the client receives' USING ERRCODE = 'program_limit_exceeded';
+    END IF;
+    NEW.waits_for := NULL;
+    NEW.blocks := NEW.blocks AND NEW.status IS NOT DISTINCT FROM 'dead';
+    RETURN NEW;
+  END $$`,
+  `CREATE OR REPLACE TRIGGER outbox_begin_entry BEFORE INSERT ON ${t.outbox} FOR EACH ROW
+    WHEN (NEW.waits_for IS NOT NULL OR NEW.blocks OR pg_column_size(NEW.event_data) > 32768)
+    EXECUTE FUNCTION ${t.schema}.begin_entry()`,
+
   // One index for what has no key and one for what has: the claim of the first stays one scan, and what waits for a key or a turn lies in
   // neither, so that it costs the others nothing however much of it there is.
   `DROP INDEX IF EXISTS ${t.schema}.outbox_due`,

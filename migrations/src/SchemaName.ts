@@ -11,10 +11,10 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 
 /**
- * Letters, digits and underscores, not starting with a digit or `pg_`, at most 50 characters: a notification channel is named
+ * Letters, digits and underscores, not starting with a digit or `pg_`, nor Postgres' own information_schema, at most 50 characters: a notification channel is named
  * after the schema, and Postgres cuts identifiers at 63 bytes. Case is kept, since the name is quoted.
  */
-const pattern = /^(?!pg_)[A-Za-z_][A-Za-z0-9_]{0,49}$/i
+const pattern = /^(?!pg_|information_schema$)[A-Za-z_][A-Za-z0-9_]{0,49}$/i
 
 const allowed = "letters, digits and underscores, not starting with a digit or pg_, at most 50 characters"
 
@@ -22,7 +22,7 @@ export class InvalidSchemaName extends Schema.TaggedError<InvalidSchemaName>()("
   name: Schema.String
 }) {
   override get message() {
-    return `OUTBOX_SCHEMA is ${JSON.stringify(this.name)}: allowed are ${allowed}`
+    return `OUTBOX_SCHEMA is ${JSON.stringify(this.name.slice(0, 100))}: allowed are ${allowed}`
   }
 }
 

@@ -1,5 +1,6 @@
 export * as Database from "./Database.ts"
 export * as DatabaseTime from "./DatabaseTime.ts"
 export * as Migrations from "./Migrations.ts"
+export * as Roles from "./roles.ts"
 export * as SchemaName from "./SchemaName.ts"
 export * as SqlErrors from "./SqlErrors.ts"

@@ -6,7 +6,7 @@ export const root = join(import.meta.dirname, "..", "..")
 
 const inDocs = readdirSync(join(root, "docs")).filter((file) => file.endsWith(".md")).map((file) => `docs/${file}`)
 
-export const pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ...inDocs]
+export const pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", ...inDocs]
   .map((file) => ({ file, text: readFileSync(join(root, file), "utf8") }))
 
 /** The blocks in `language`, page by page. */

@@ -6,11 +6,11 @@ import { join } from "node:path"
 const main = join(import.meta.dirname, "../../packages/cli/src/main.ts")
 
 /** Starts `zakops`, with nothing of our own settings; ends it with the scope at the latest. */
-export const start = Effect.fnUntraced(function*(command: string, env: Record<string, string>) {
+export const start = Effect.fnUntraced(function*(command: string | ReadonlyArray<string>, env: Record<string, string>) {
   const { PATH = "" } = process.env
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(process.execPath, [main, ...command.split(" ")], {
+      spawn(process.execPath, [main, ...(typeof command === "string" ? command.split(" ") : command)], {
         env: { PATH, ...env },
         stdio: ["ignore", "pipe", "pipe"]
       })
@@ -28,7 +28,10 @@ export const start = Effect.fnUntraced(function*(command: string, env: Record<st
 })
 
 /** Runs the command, words separated by single spaces, to its end. */
-export const run = (command: string, env: Record<string, string>) =>
+export const run = (command: string, env: Record<string, string>) => runArgs(command.split(" "), env)
+
+/** Runs the command with these arguments to its end. */
+export const runArgs = (command: ReadonlyArray<string>, env: Record<string, string>) =>
   Effect.scoped(Effect.gen(function*() {
     const { ended, output } = yield* start(command, env)
     const code = yield* ended

@@ -18,7 +18,7 @@ export const databaseUrl = Effect.gen(function*() {
     return yield* new Problem({ line: `DATABASE_URL is no Postgres URL: give it as ${form}` })
   }
   const url = new URL(text)
-  return { url: Redacted.make(text), shown: `${url.host || "localhost"}${url.pathname}` }
+  return { url: Redacted.make(text), shown: `${url.host || "localhost"}${url.pathname}`.slice(0, 200) }
 })
 
 /** Through a pooler in transaction mode a session keeps no statements. */

@@ -1,6 +1,7 @@
 /** A user's mistake or an absent database, told in one line on stderr, with exit code 1: no stack trace. */
 import type { ProjectionRefused } from "@zakops/event-store/ProjectionCatalog"
 import type { RestoredFromDump } from "@zakops/event-store/restoredLog"
+import type { NotOwner } from "@zakops/migrations/roles"
 import type { InvalidSchemaName } from "@zakops/migrations/SchemaName"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import type { NotMigrated, UnsupportedPostgres } from "@zakops/migrations/Migrations"
@@ -27,6 +28,7 @@ export type Known =
   | InvalidSchemaName
   | InvalidSetting
   | NotMigrated
+  | NotOwner
   | UnsupportedPostgres
   | RestoredFromDump
   | ProjectionRefused

@@ -14,11 +14,12 @@ import { command as migrate } from "./migrate.ts"
 import { command as projections } from "./projections.ts"
 import { command as repairLog } from "./repairLog.ts"
 import { command as rollout } from "./rollout.ts"
+import { command as roles } from "./roles.ts"
 import { command as worker } from "./worker.ts"
 
 const zakops = Command.make("zakops").pipe(
   Command.withDescription("ZakOps Outbox: a transactional outbox, inbox and event log on Postgres"),
-  Command.withSubcommands([migrate, worker, dead, keys, projections, rollout, repairLog])
+  Command.withSubcommands([migrate, worker, dead, keys, projections, rollout, roles, repairLog])
 )
 
 Command.run(zakops, { version: packageJson.version }).pipe(

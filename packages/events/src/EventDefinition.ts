@@ -221,7 +221,9 @@ const definitionProblem = (
 ): string | undefined => {
   if (type.length === 0 || type.length > 100) return "a type has 1 to 100 characters"
   if (aggregateType !== null && aggregateType.length > 50) return "an aggregate type has at most 50 characters"
-  if (!Number.isInteger(version) || version < 1) return `version ${version} is not a whole number from 1 up`
+  if (!Number.isInteger(version) || version < 1 || version > 2_147_483_647) {
+    return `version ${version} is not a whole number from 1 up`
+  }
   const missing = gaps(upcasters, version)
   return missing.length === 0
     ? undefined

@@ -38,7 +38,8 @@ export const waitAfter = (
   schedule: RetrySchedule,
   failures: number
 ): Effect.Effect<Option.Option<Duration.Duration>> => {
-  const replayed = Math.min(failures, mostSteps)
+  // A row may claim that there were none, or fewer.
+  const replayed = Math.max(1, Math.min(failures, mostSteps))
   return Effect.map(replay(schedule, replayed), (waits) => Option.fromNullishOr(waits[replayed - 1]))
 }
 

@@ -12,6 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import { dedupeOf } from "./dedupeOf.ts"
 import { deliveryTimes } from "./deliveryTimes.ts"
+import { typeRefusal } from "./emissionTypes.ts"
 import { traceId, uuid } from "./identifiers.ts"
 import type { OutboxSettings } from "./OutboxConfig.ts"
 import { byteLengthAbove, quote, textRefusal } from "./refusals.ts"
@@ -101,6 +102,8 @@ export const toEntry = (
   spanTraceId: string | null,
   settings: EntrySettings
 ): Result.Result<NewEntry, InvalidEvent> => {
+  const wrongType = typeRefusal(emission)
+  if (wrongType !== undefined) return Result.fail(wrongType)
   const { event } = emission
   const refuse = (field: string, problem: string) =>
     Result.fail(new InvalidEvent({ eventType: String(event.type), field, problem }))

@@ -7,6 +7,6 @@ export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("Invali
   allowed: Schema.String
 }) {
   override get message() {
-    return `${this.variable} is ${JSON.stringify(this.value)}: allowed is ${this.allowed}`
+    return `${this.variable} is ${JSON.stringify(this.value.slice(0, 100))}: allowed is ${this.allowed}`
   }
 }

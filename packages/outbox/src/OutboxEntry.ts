@@ -1,7 +1,6 @@
 /** An entry as a processor holds it: the envelope to be delivered, and what deciding its fate needs. */
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import * as Predicate from "effect/Predicate"
-import * as Records from "effect/Record"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Entry } from "./EntryLifecycle.ts"
@@ -62,7 +61,7 @@ const EnvelopeRow = Schema.Struct({
   event_data: Schema.Unknown,
   trace_id: Schema.NullOr(Schema.String),
   headers: Schema.Unknown,
-  created_at: Schema.Date
+  created_at: Schema.instanceOf(Date)
 })
 const decodeRow = Schema.decodeUnknownResult(EnvelopeRow)
 
@@ -80,15 +79,21 @@ export const toEnvelope = (row: unknown): Result.Result<EventEnvelope, string> =
       data: columns.event_data,
       traceId: columns.trace_id,
       headers: toHeaders(columns.headers),
-      createdAt: columns.created_at
+      createdAt: asDate(columns.created_at)
     })
   })
 
-// A producer in plain SQL may put any JSON there; that is no reason to hold its event back.
+// A producer in plain SQL may put any JSON there; that is no reason to hold its event back. From entries, so that a header called
+// __proto__ is one.
 const toHeaders = (json: unknown): EventEnvelope["headers"] =>
   Predicate.isObject(json)
-    ? Records.map(json as Record<string, unknown>, (value) => Predicate.isString(value) ? value : JSON.stringify(value))
+    ? Object.fromEntries(
+      Object.entries(json).map(([name, value]) => [name, Predicate.isString(value) ? value : JSON.stringify(value)])
+    )
     : {}
+
+// Postgres knows times that no Date can be, infinity among them; the log may hold one.
+const asDate = (time: Date) => Number.isNaN(time.getTime()) ? new Date(0) : time
 
 export const fromRow = (row: ClaimedRow, claimId: string): ClaimedEntry => ({
   id: row.id,

@@ -62,7 +62,7 @@ export class OutboxOverview extends Context.Service<OutboxOverview, {
             (count(*) FILTER (WHERE status = 'processing'))::int AS processing,
             (count(*) FILTER (WHERE status = 'delivered'))::int AS delivered,
             (count(*) FILTER (WHERE ${sql.literal(isDead)}))::int AS dead,
-            (extract(epoch FROM ${time} - min(coalesce(next_attempt_at, created_at, ${time}))
+            (extract(epoch FROM ${time} - min(least(greatest(coalesce(next_attempt_at, created_at), '4713-01-01 BC'), ${time}))
               FILTER (WHERE NOT finished AND coalesce(next_attempt_at, '-infinity') <= ${time})) * 1000)::float8 AS oldest
           FROM ${table.outbox} o`
         const { oldest = null, ...states } = counts ?? { pending: 0, processing: 0, delivered: 0, dead: 0 }

@@ -44,7 +44,7 @@ export const waitFor = (
   { attempts, retryWaits }: Failed,
   retryAfter?: Duration.Duration
 ): Effect.Effect<Option.Option<Duration.Duration>> => {
-  const own = retryWaits?.[Math.min(attempts, retryWaits.length) - 1]
+  const own = retryWaits?.[Math.max(1, Math.min(attempts, retryWaits.length)) - 1]
   const scheduled = own === undefined
     ? waitAfter(policy, attempts)
     : Effect.succeedSome(Duration.millis(own))

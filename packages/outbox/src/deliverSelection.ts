@@ -8,6 +8,7 @@ import { letForward } from "./orderingKeys.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { Selection } from "./Selection.ts"
 import { recordShadows } from "./shadowSink.ts"
+import { createdAt, oneMoreAttempt } from "./storedValues.ts"
 
 /** What became of the entries that a selection took, of how many it met. */
 export interface Delivered {
@@ -28,8 +29,12 @@ export const deliverAndCopy = (
 ): Fragment => {
   const { sql, table } = db
   return sql`entries AS (
-      UPDATE ${table.outbox} o SET status = 'delivered', attempts = coalesce(o.attempts, 0) + 1, last_attempt_at = ${time},
-        delivered_at = ${time}, created_at = coalesce(o.created_at, ${time}), claim_id = NULL, lease_until = NULL, blocks = false,
+      UPDATE ${table.outbox} o SET status = 'delivered', attempts = ${
+    sql.literal(oneMoreAttempt)
+  }, last_attempt_at = ${time},
+        delivered_at = ${time}, created_at = ${
+    createdAt(db, time)
+  }, claim_id = NULL, lease_until = NULL, blocks = false,
         waits_for = NULL
       WHERE ${which}
       RETURNING o.id, o.correlation_id, o.aggregate_type, o.aggregate_id, o.event_type, o.schema_version, o.event_data,

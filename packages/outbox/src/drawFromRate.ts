@@ -24,16 +24,20 @@ export const drawFromRate = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*({ kind, name, rate }: Account, wanted: number) {
     const time = yield* now
     const one = sql`${millisForOne(rate)}::float8 * interval '1 millisecond'`
+    // No account is fuller than that: what lies beyond it (a smaller limit by now, or a row that somebody wrote) would close it for long.
+    const full = sql`(${time} + ${rate.limit}::int * ${one})`
     yield* sql`INSERT INTO ${table.flow} (kind, name) VALUES (${kind}, ${name}) ON CONFLICT DO NOTHING`
     const [row] = yield* sql<{ drawn: number }>`
       WITH account AS (
-        SELECT least(${wanted}::int, floor(1e-6 + extract(epoch FROM
-            ${time} - greatest(coalesce(used_until, ${time}), ${time}) + ${rate.limit}::int * ${one}
-          ) * 1000 / ${millisForOne(rate)}::float8)::int) AS drawn
-        FROM ${table.flow} WHERE kind = ${kind} AND name = ${name} FOR UPDATE
+        SELECT used, used_until > ${full} AS beyond, least(${wanted}::int, floor(1e-6 + extract(epoch FROM
+            ${full} - used) * 1000 / ${millisForOne(rate)}::float8)::int) AS drawn
+        FROM (
+          SELECT used_until, least(greatest(coalesce(used_until, ${time}), ${time}), ${full}) AS used
+          FROM ${table.flow} WHERE kind = ${kind} AND name = ${name} FOR UPDATE
+        ) AS row
       )
-      UPDATE ${table.flow} SET used_until = greatest(coalesce(used_until, ${time}), ${time}) + account.drawn * ${one}
-      FROM account WHERE kind = ${kind} AND name = ${name} AND account.drawn > 0
+      UPDATE ${table.flow} SET used_until = account.used + account.drawn * ${one}
+      FROM account WHERE kind = ${kind} AND name = ${name} AND (account.drawn > 0 OR account.beyond)
       RETURNING account.drawn`
     return row?.drawn ?? 0
   })

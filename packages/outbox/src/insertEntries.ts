@@ -110,7 +110,7 @@ const asRow = (sql: SqlClient, entry: NewEntry): Fragment =>
     ${entry.maxAttempts}::int AS max_attempts, ${asArray(entry.retryWaits)}::float8[] AS retry_waits,
     ${entry.orderingKey}::text AS ordering_key, ${entry.onDead}::varchar AS on_dead, ${entry.expiresAt}::timestamptz AS expires_at,
     ${entry.deliverAt}::timestamptz AS deliver_at, ${entry.delay}::float8 AS delay,
-    ${sql.literal(`'${entry.mode}'`)} AS mode, 0::bigint AS seq) AS entries`
+    ${entry.mode}::text AS mode, 0::bigint AS seq) AS entries`
 
 const asArray = (numbers: ReadonlyArray<number> | null) => numbers === null ? null : `{${numbers.join()}}`
 

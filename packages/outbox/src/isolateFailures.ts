@@ -20,6 +20,7 @@ import * as ProcessorCounts from "./ProcessorCounts.ts"
 import { waitFor } from "./RetryPolicy.ts"
 import type { Selection } from "./Selection.ts"
 import { settleFailedInPlace } from "./settleFailedInPlace.ts"
+import { oneMoreAttempt, retryWaits } from "./storedValues.ts"
 
 /** An entry that this transaction has locked. `attempts` counts the one that is about to be made. */
 interface Locked {
@@ -45,7 +46,9 @@ export const isolateFailures = (db: Database, publisher: Transactional, policy: 
     const rows = yield* sql<Locked & { readonly met: number; readonly moved: number }>`
       WITH ${ctes}
       SELECT (SELECT count(*)::int FROM due) AS met, (SELECT count(*)::int FROM moved) AS moved, o.id,
-        coalesce(o.attempts, 0) + 1 AS attempts, coalesce(o.max_attempts, 5) AS "maxAttempts", o.retry_waits AS "retryWaits",
+        ${sql.literal(oneMoreAttempt)} AS attempts, coalesce(o.max_attempts, 5) AS "maxAttempts", ${
+      sql.literal(retryWaits)
+    } AS "retryWaits",
         o.ordering_key AS "orderingKey"
       FROM (VALUES (1)) AS one LEFT JOIN ${table.outbox} o ON o.ctid = ANY (ARRAY(SELECT ctid FROM taken)) ORDER BY o.seq`
     const entries = rows.filter(({ id }) => id !== null).map((row): Locked => ({

@@ -70,7 +70,7 @@ export const settleUndelivered = (db: Database, destination: string) => {
               attempts = o.attempts - held.uncharged,
               next_attempt_at = coalesce(${time} + held.wait * interval '1 millisecond', o.next_attempt_at),
               error_message = coalesce(held.error, o.error_message),
-              crashes = o.crashes + CASE WHEN held.outcome = 'lease_expired' THEN 1 ELSE 0 END,
+              crashes = o.crashes + CASE WHEN held.outcome = 'lease_expired' AND o.crashes < 2147483647 THEN 1 ELSE 0 END,
               blocks = held.status = 'dead' AND o.ordering_key IS NOT NULL AND o.on_dead IS DISTINCT FROM 'skip',
               died_at = CASE WHEN held.status = 'dead' THEN ${time} END,
               claim_id = NULL,

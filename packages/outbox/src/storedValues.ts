@@ -1,0 +1,19 @@
+/**
+ * Values that a column can hold and the product cannot count with, as SQL that leaves them out: any program may write to the table, and one
+ * row must not fail the statement that works on many.
+ */
+import type { Database } from "@zakops/migrations/Database"
+import type { Fragment } from "effect/sql/Statement"
+
+/** The attempts of an entry `o` and one more, which an integer can hold; NULL counts as none. */
+export const oneMoreAttempt = "least(coalesce(o.attempts, 0), 2147483646) + 1"
+
+/**
+ * The waits of an entry `o` as one list that begins at 1: Postgres lets an array have any bounds and dimensions, and the driver loses the
+ * connection's answer over one that it cannot read.
+ */
+export const retryWaits = "CASE WHEN o.retry_waits IS NOT NULL THEN ARRAY(SELECT unnest(o.retry_waits)) END"
+
+/** When an entry `o` was written: `time` where that is NULL, infinite, or later than a Date of JavaScript can be. */
+export const createdAt = ({ sql }: Database, time: Fragment): Fragment =>
+  sql`CASE WHEN o.created_at > '-infinity' AND o.created_at < '275760-01-01' THEN o.created_at ELSE ${time} END`

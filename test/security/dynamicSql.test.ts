@@ -1,0 +1,103 @@
+/**
+ * No SQL is put together from text that somebody else has given: the sources are searched for the ways in which that could be done, and
+ * each place where they are used stands in a list that was gone through by hand.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { readdirSync, readFileSync } from "node:fs"
+import { join, relative } from "node:path"
+
+const root = join(import.meta.dirname, "..", "..")
+
+const sources = ["migrations/src", "packages"].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((file) => join(root, folder, file))
+).filter((path) => path.endsWith(".ts") && !/node_modules|\/dist\/|\/bench\//.test(path))
+  .map((path) => ({ file: relative(root, path), text: readFileSync(path, "utf8") }))
+
+interface Finding {
+  readonly file: string
+  readonly code: string
+}
+
+/** Whatever each pattern finds, but in comments. */
+const find = (pattern: RegExp): ReadonlyArray<Finding> =>
+  sources.flatMap(({ file, text }) =>
+    [...text.replaceAll(/^\s*(\/\/|\/?\*).*$/gm, "").matchAll(pattern)]
+      .map(([code]) => ({ file, code: code.replaceAll(/\s+/g, " ").trim() }))
+  )
+
+const patterns = {
+  /** `sql.literal` of anything but a text that stands there, without a hole in it. */
+  literal: /\bsql\.literal\((?!\s*"[^"]*"\s*\))(?!\s*`[^`$]*`\s*\))[^)]*\)?/g,
+  unsafe: /\.unsafe\([^)]*\)?/g,
+  /** SQL in a text with holes that is no statement's own template: the tag sql is missing. */
+  template:
+    /(?<!sql(?:<[^`]*>)?)`\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|GRANT|REVOKE|TRUNCATE|LOCK|WITH|SET)\b[^`]*\$\{[^`]*`/g
+}
+
+const found = Object.values(patterns).flatMap(find)
+
+/** Where it is done, and why it is safe there. */
+const reviewed: Readonly<Record<string, string>> = {
+  // Statements and names of these two are made of SchemaName's names alone: a narrow pattern, and quoted.
+  "migrations/src/Migrations.ts": "the statements of the migrations, and the schema's checked name",
+  "migrations/src/roles.ts": "the statements of the roles, made of the schema's checked name",
+  "migrations/src/Database.ts": "the tables' checked and quoted names",
+  "migrations/src/0001_outbox_inbox_and_log.ts": "the tables' checked and quoted names",
+  "migrations/src/0002_event_sourcing.ts": "the tables' checked and quoted names",
+  "migrations/src/0003_delivery.ts": "the tables' checked and quoted names",
+  // Constants of the same or another module, and choices between constants.
+  "packages/outbox/src/Selection.ts": "constants",
+  "packages/outbox/src/claimEntries.ts": "constants",
+  "packages/outbox/src/deliverSelection.ts": "constants",
+  "packages/outbox/src/dueEntries.ts": "constants",
+  "packages/outbox/src/dueRuns.ts": "constants",
+  "packages/outbox/src/dueSuspect.ts": "constants",
+  "packages/outbox/src/dueTurns.ts": "constants",
+  "packages/outbox/src/isolateFailures.ts": "constants",
+  "packages/outbox/src/nextDueTime.ts": "constants",
+  "packages/outbox/src/settleFailedInPlace.ts": "constants",
+  "packages/outbox/src/insertEntries.ts": "a choice between constants",
+  "packages/outbox/src/redrive.ts": "a choice between constants",
+  "packages/outbox/src/eventColumns.ts": "constants",
+  "packages/outbox/src/DeadFilter.ts": "constants",
+  "packages/outbox/src/OutboxOverview.ts": "constants",
+  "packages/outbox/src/changeDead.ts": "constants",
+  "packages/outbox/src/countDead.ts": "constants",
+  "packages/outbox/src/discardHead.ts": "constants",
+  "packages/outbox/src/inspectEntry.ts": "constants",
+  "packages/outbox/src/listBlocked.ts": "constants",
+  "packages/outbox/src/listDead.ts": "constants",
+  "packages/outbox/src/unblockKey.ts": "constants",
+  "packages/event-store/src/RecordedEvent.ts": "constants",
+  "packages/event-store/src/appendEvents.ts": "a choice between constants",
+  // Statements of a client that is not called sql: their holes are parameters.
+  "packages/event-store/src/PostgresSubjectKeys.ts": "statements of a client of its own",
+  "packages/outbox/src/listen.ts": "statements of the client that is listened with",
+  "packages/deal-desk/src/tables.ts": "the worked example's own statements",
+  "packages/deal-desk/src/demo/faults.ts": "the demo's own faults, with the schema's checked name"
+}
+
+describe("the sources", () => {
+  it("make no SQL from text in any place that was not reviewed", () => {
+    assert.deepStrictEqual(found.filter(({ file }) => reviewed[file] === undefined), [])
+  })
+
+  it("still do it where the list says so: it has no place that nobody needs", () => {
+    const files = new Set(found.map(({ file }) => file))
+    assert.deepStrictEqual(Object.keys(reviewed).filter((file) => !files.has(file)), [])
+  })
+
+  it("are searched by patterns that find what they are for", () => {
+    const finds = (pattern: RegExp, code: string) => code.search(pattern) >= 0
+    assert.isTrue(finds(patterns.unsafe, "sql.unsafe(`SELECT ${name}`)"))
+    assert.isTrue(finds(patterns.literal, "sql.literal(name)"))
+    assert.isTrue(finds(patterns.literal, "sql.literal(`\"${name}\"`)"))
+    assert.isFalse(finds(patterns.literal, `sql.literal("entries")`))
+    assert.isTrue(finds(patterns.template, "const text = `UPDATE ${name} SET a = 1`"))
+    assert.isFalse(finds(patterns.template, "sql`UPDATE ${name} SET a = 1`"))
+  })
+
+  it("hand values over as parameters, never in quotes of their own", () => {
+    assert.deepStrictEqual(find(/\bsql(<[^`]*>)?`[^`]*'\$\{[^`]*`/g), [])
+  })
+})
