@@ -51,10 +51,9 @@ export const isolateFailures = (db: Database, publisher: Transactional, policy: 
     } AS "retryWaits",
         o.ordering_key AS "orderingKey"
       FROM (VALUES (1)) AS one LEFT JOIN ${table.outbox} o ON o.ctid = ANY (ARRAY(SELECT ctid FROM taken)) ORDER BY o.seq`
-    const entries = rows.filter(({ id }) => id !== null).map((row): Locked => ({
-      ...row,
-      retryWaits: toWaits(row.retryWaits)
-    }))
+    const entries = rows.flatMap(({ attempts, id, maxAttempts, orderingKey, retryWaits }): ReadonlyArray<Locked> =>
+      id === null ? [] : [{ id, attempts, maxAttempts, orderingKey, retryWaits: toWaits(retryWaits) }]
+    )
     return { entries, met: rows[0]?.met ?? 0, moved: rows[0]?.moved ?? 0 }
   })
 
