@@ -1,4 +1,6 @@
 /** What an error from Postgres says, and whether it speaks of the statement's data or of the database's own trouble. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type { SqlError } from "effect/sql/SqlError"
 import { isSqlError } from "effect/sql/SqlError"
@@ -40,3 +42,16 @@ export const isSetUpFault = (error: SqlError): boolean => sqlState(error)?.start
 
 /** `isDatabaseTrouble` of anything that may have gone wrong. */
 export const isTrouble = (error: unknown): error is SqlError => isSqlError(error) && isDatabaseTrouble(error)
+
+/**
+ * To stand around a transaction. When its connection is lost, its ROLLBACK fails as well, and Effect's `withTransaction` makes defects of all
+ * that went wrong, which nothing would try again. This gives the database's trouble back as the failure that it is: nothing was committed.
+ */
+export const lossAsFailure = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+  Effect.catchCause(self, (cause): Effect.Effect<never, E | SqlError> => {
+    if (Cause.hasInterrupts(cause)) return Effect.failCause(cause)
+    const [trouble] = cause.reasons.flatMap((reason) =>
+      Cause.isDieReason(reason) && isTrouble(reason.defect) ? [reason.defect] : []
+    )
+    return trouble === undefined ? Effect.failCause(cause) : Effect.fail(trouble)
+  })

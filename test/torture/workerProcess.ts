@@ -96,7 +96,9 @@ const ready = Layer.effectDiscard(Effect.gen(function*() {
 
 process.on("disconnect", () => process.exit())
 
-Layer.mergeAll(deliveringAs(name), duplicate, logging, readers, ready).pipe(
+// Ready is who has got as far as running all of it.
+ready.pipe(
+  Layer.provide(Layer.mergeAll(deliveringAs(name), duplicate, logging, readers)),
   Layer.provide(OutboxConfig.layerWith(outboxSettings)),
   Layer.provide(Layer.succeed(RetryPolicy, ladder)),
   Layer.provide(PgClient.layerConfig({

@@ -177,7 +177,9 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
       // What fails after the statement has to take it back without ending the caller's transaction: that takes a savepoint.
       const oneStatement = config.enabled && options.inline.length === 0
       const append = (stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) =>
-        oneStatement ? write(stream, expected, entries) : sql.withTransaction(write(stream, expected, entries))
+        oneStatement
+          ? write(stream, expected, entries)
+          : SqlErrors.lossAsFailure(sql.withTransaction(write(stream, expected, entries)))
 
       const inTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
 

@@ -2,6 +2,7 @@
 import type { Event, Happening, NewerThanThisBuild, UndecodableEvent } from "@zakops/events/EventDefinition"
 import type { InvalidEvent } from "@zakops/events/InvalidEvent"
 import type { Database } from "@zakops/migrations/Database"
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import type { NewEntry } from "@zakops/outbox/Emission"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -129,7 +130,7 @@ export const commands = <AppendError>(parts: {
       const personal = [...decider.definitions.values()].some((definition) => definition.personal)
       yield* keep(stream, snapshot, { state, version: appended.version }, personal)
       return { ...appended, state, events }
-    }))
+    })).pipe(SqlErrors.lossAsFailure)
   })
 
   return { executeOnce, load }

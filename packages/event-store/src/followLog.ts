@@ -18,7 +18,7 @@ export const outlastTrouble =
   (what: string) => <A, E, R>(self: Effect.Effect<A, E | SqlError, R>): Effect.Effect<A, E | SqlError, R> =>
     Effect.retry(
       Effect.tapError(
-        self,
+        SqlErrors.lossAsFailure(self),
         (error) =>
           SqlErrors.isTrouble(error) ? Effect.logWarning(`${what}: ${SqlErrors.serverText(error)}`) : Effect.void
       ),

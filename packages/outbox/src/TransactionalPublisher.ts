@@ -4,6 +4,7 @@
  * `transact` opens a transaction, or a savepoint in the open one; `join` uses the one that is open. A roll-back, of the whole or of the
  * savepoint, takes the events along.
  */
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -81,13 +82,13 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
       const transact = <A, E, R>(
         self: Effect.Effect<A, E, R>
       ): Effect.Effect<A, E | SqlError, Exclude<R, Transaction>> =>
-        sql.withTransaction(
+        SqlErrors.lossAsFailure(sql.withTransaction(
           Effect.flatMap(
             Effect.serviceOption(sql.transactionService),
             // withTransaction has just opened it: there is always one.
             (open) => grant(self, Option.getOrThrow(open)[0])
           )
-        )
+        ))
 
       return { join, transact }
     })

@@ -25,6 +25,7 @@ const backOff = Schedule.min([Schedule.exponential("250 millis"), Schedule.space
  */
 export const outlastTrouble = <A, R>(what: string, self: Effect.Effect<A, SqlError, R>): Effect.Effect<A, never, R> =>
   self.pipe(
+    SqlErrors.lossAsFailure,
     Effect.tapError((error) => Effect.logWarning(`${what}: ${SqlErrors.serverText(error)}`)),
     Effect.retry(backOff),
     Effect.orDie
