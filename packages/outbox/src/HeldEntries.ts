@@ -1,4 +1,8 @@
-/** What a worker holds: which entries, how far each is, and until when that is certain. Bookkeeping in memory; the database decides. */
+/**
+ * What a worker holds: which entries, how far each is, and until when that is certain. Bookkeeping in memory; the database decides.
+ *
+ * By claim: a worker whose lease has run out may take an entry over from itself, and end the first attempt after that.
+ */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,8 +18,12 @@ interface Holding {
   safeUntil: number
 }
 
+type Claim = Pick<ClaimedEntry, "id" | "claimId">
+
+const nameOf = ({ claimId, id }: Claim) => `${claimId} ${id}`
+
 export class HeldEntries {
-  readonly #byId = new Map<string, Holding>()
+  readonly #byClaim = new Map<string, Holding>()
   readonly #lease: number
 
   constructor(lease: Duration.Duration) {
@@ -23,53 +31,53 @@ export class HeldEntries {
   }
 
   get all(): ReadonlyArray<ClaimedEntry> {
-    return [...this.#byId.values()].map(({ entry }) => entry)
+    return [...this.#byClaim.values()].map(({ entry }) => entry)
   }
 
   /** Those whose attempts have no outcome yet. */
   get unended(): ReadonlyArray<{ readonly entry: ClaimedEntry; readonly begun: boolean }> {
-    return [...this.#byId.values()].filter(({ ended }) => !ended)
+    return [...this.#byClaim.values()].filter(({ ended }) => !ended)
   }
 
   ofType(type: string): number {
     let count = 0
-    for (const { entry } of this.#byId.values()) if (entry.eventType === type) count++
+    for (const { entry } of this.#byClaim.values()) if (entry.eventType === type) count++
     return count
   }
 
   /** The lease of these began no earlier than at `since`. */
   add(entries: ReadonlyArray<ClaimedEntry>, since: number): void {
     for (const entry of entries) {
-      this.#byId.set(entry.id, { entry, begun: false, ended: false, safeUntil: since + this.#lease })
+      this.#byClaim.set(nameOf(entry), { entry, begun: false, ended: false, safeUntil: since + this.#lease })
     }
   }
 
   begun(entry: ClaimedEntry): void {
-    const holding = this.#byId.get(entry.id)
+    const holding = this.#byClaim.get(nameOf(entry))
     if (holding !== undefined) holding.begun = true
   }
 
   ended(entries: ReadonlyArray<ClaimedEntry>): void {
-    for (const { id } of entries) {
-      const holding = this.#byId.get(id)
+    for (const entry of entries) {
+      const holding = this.#byClaim.get(nameOf(entry))
       if (holding !== undefined) holding.ended = true
     }
   }
 
   settled(entries: ReadonlyArray<ClaimedEntry>): void {
-    for (const { id } of entries) this.#byId.delete(id)
+    for (const entry of entries) this.#byClaim.delete(nameOf(entry))
   }
 
   /** The leases of these were renewed, by a statement that was sent at `since`. */
-  renewed(ids: Iterable<string>, since: number): void {
-    for (const id of ids) {
-      const holding = this.#byId.get(id)
+  renewed(claims: Iterable<Claim>, since: number): void {
+    for (const claim of claims) {
+      const holding = this.#byClaim.get(nameOf(claim))
       if (holding !== undefined) holding.safeUntil = since + this.#lease
     }
   }
 
   /** Whether nobody else can have the entry yet, by this process' clock: false after it was stopped for long, say. */
-  isSafe({ id }: ClaimedEntry): Effect.Effect<boolean> {
-    return Effect.map(Clock.currentTimeMillis, (now) => now < (this.#byId.get(id)?.safeUntil ?? 0))
+  isSafe(entry: ClaimedEntry): Effect.Effect<boolean> {
+    return Effect.map(Clock.currentTimeMillis, (now) => now < (this.#byClaim.get(nameOf(entry))?.safeUntil ?? 0))
   }
 }

@@ -4,7 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
 
-/** Lets the lease of each entry run from now on again, and gives their ids. Those whose claim is gone stay as they are. */
+/** Lets the lease of each entry run from now on again, and gives the claims. Those whose claim is gone stay as they are. */
 export const renewLeases = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*(entries: ReadonlyArray<Pick<ClaimedEntry, "id" | "claimId">>, lease: Duration.Duration) {
     if (entries.length === 0) return []
@@ -12,10 +12,9 @@ export const renewLeases = ({ now, sql, table }: Database) =>
     const ids = entries.map((entry) => entry.id)
     const claims = entries.map((entry) => entry.claimId)
     const millis = Duration.toMillis(lease)
-    const rows = yield* sql<{ id: string }>`
+    return yield* sql<Pick<ClaimedEntry, "id" | "claimId">>`
       UPDATE ${table.outbox} o SET lease_until = ${time} + ${millis}::float8 * interval '1 millisecond'
       FROM unnest(${ids}::uuid[], ${claims}::uuid[]) AS held (id, claim_id)
       WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'
-      RETURNING o.id`
-    return rows.map(({ id }) => id)
+      RETURNING o.id, held.claim_id AS "claimId"`
   })

@@ -3,7 +3,7 @@ import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
 import type { Attempt } from "./attemptDelivery.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
-import type { Undelivered } from "./settleEntries.ts"
+import type { Claim, Undelivered } from "./settleEntries.ts"
 import { noteFenced, settleDelivered, settleUndelivered } from "./settleEntries.ts"
 
 /** Each statement is its own transaction: if the second fails, what was delivered is marked all the same. */
@@ -20,13 +20,13 @@ export const settleAttempts = (db: Database, destination: string) => {
       else if (fact._tag !== "Claimed") undelivered.push({ entry, fact, outcome, reason })
     }
     const settled = new Set<string>()
-    if (delivered.length > 0) { for (const { id } of yield* asDelivered(delivered)) settled.add(id) }
-    if (undelivered.length > 0) { for (const { id } of yield* asUndelivered(undelivered)) settled.add(id) }
-    const fenced = delivered.filter((entry) => !settled.has(entry.id))
+    if (delivered.length > 0) { for (const claim of yield* asDelivered(delivered)) settled.add(nameOf(claim)) }
+    if (undelivered.length > 0) { for (const claim of yield* asUndelivered(undelivered)) settled.add(nameOf(claim)) }
+    const fenced = delivered.filter((entry) => !settled.has(nameOf(entry)))
     if (fenced.length > 0) yield* note(fenced)
 
     const ended = (tag: Undelivered["fact"]["_tag"]) =>
-      undelivered.filter(({ entry, fact }) => fact._tag === tag && settled.has(entry.id)).length
+      undelivered.filter(({ entry, fact }) => fact._tag === tag && settled.has(nameOf(entry))).length
     const counts: ProcessorCounts.ProcessorCounts = {
       delivered: delivered.length - fenced.length,
       retried: ended("RetryScheduled"),
@@ -37,7 +37,7 @@ export const settleAttempts = (db: Database, destination: string) => {
     }
     yield* ProcessorCounts.record(counts)
     yield* Effect.forEach(
-      undelivered.filter(({ entry, fact }) => fact._tag === "Died" && settled.has(entry.id)),
+      undelivered.filter(({ entry, fact }) => fact._tag === "Died" && settled.has(nameOf(entry))),
       logDead
     )
     const [newer] = undelivered.flatMap(({ fact }) => fact._tag === "Parked" ? [fact.error] : [])
@@ -50,6 +50,8 @@ export const settleAttempts = (db: Database, destination: string) => {
     return counts
   })
 }
+
+const nameOf = ({ claimId, id }: Claim) => `${claimId} ${id}`
 
 const logDead = ({ entry, fact }: Undelivered) =>
   Effect.logError(`outbox entry ${entry.id} is dead: ${fact._tag === "Died" ? fact.error : ""}`)
