@@ -1,4 +1,5 @@
 /** A connection that is lost in the middle of a transaction: a failure that can be told and tried again, never a defect. */
+import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, layer } from "@effect/vitest"
 import { EventStore } from "@zakops/event-store/EventStore"
 import * as EventLog from "@zakops/event-store/EventLog"
@@ -11,14 +12,18 @@ import { OutboxProcessor, TransactionalPublisher } from "@zakops/outbox"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import { SqlClient } from "effect/sql/SqlClient"
 import { isSqlError } from "effect/sql/SqlError"
 import { randomUUID } from "node:crypto"
 import { Added, Counter } from "../support/counter.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
 import { emitDeals, emptyTables, entries, eventually, services } from "../support/outbox.ts"
+import { makeProxy } from "../support/proxy.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
+import { makeTotalsTable, rowsOf, totals } from "../support/totals.ts"
 
 const Live = Layer.mergeAll(EventStore.layer.pipe(Layer.provide(EventLog.layerPublisher)), InboxGuard.layer).pipe(
   Layer.provideMerge(services()),
@@ -93,5 +98,43 @@ layer(Live, { excludeTestServices: true })("a connection that is lost in a trans
       const fiber = yield* Effect.forkChild(run(projection, { pollInterval: "20 millis" }))
       yield* eventually(Effect.sync(() => tries === 3 || fiber.pollUnsafe() !== undefined))
       assert.isUndefined(fiber.pollUnsafe())
+      yield* Fiber.interrupt(fiber)
     }))
+
+  it.effect("does not have a projection handle events again whose COMMIT had succeeded unheard", () =>
+    Effect.scoped(Effect.gen(function*() {
+      yield* emptyTables
+      const sql = yield* SqlClient
+      const url = new URL(yield* TestDatabase.DatabaseUrl)
+      const proxy = yield* makeProxy(Number(url.port))
+      url.port = String(proxy.port)
+      const { execute } = yield* EventStore
+      const counter = randomUUID()
+      yield* makeTotalsTable("totals")
+      yield* execute(Counter, counter, { add: 1 })
+
+      let hearAgain: (() => void) | undefined
+      const projection = {
+        ...totals,
+        handle: (events: Parameters<typeof totals.handle>[0]) =>
+          Effect.tap(
+            totals.handle(events),
+            Effect.sync(() => {
+              hearAgain ??= proxy.swallow(() => true, "answers").end
+            })
+          )
+      }
+      const proxied = PgClient.layer({ url: Redacted.make(url.toString()) })
+      const fiber = yield* Effect.forkChild(
+        Effect.provide(run(projection, { pollInterval: "20 millis", lease: "1 second" }), proxied)
+      )
+      yield* eventually(Effect.map(rowsOf("totals"), (rows) => rows.length === 1))
+      hearAgain?.()
+      yield* execute(Counter, counter, { add: 2 })
+      yield* eventually(Effect.map(rowsOf("totals"), ([row]) => (row?.total ?? 0) >= 3))
+      assert.deepStrictEqual(yield* rowsOf("totals"), [{ id: counter, total: 3, events: 2 }])
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* Fiber.interrupt(fiber)
+      yield* sql`DROP TABLE totals`
+    })))
 })

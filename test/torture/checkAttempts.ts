@@ -42,7 +42,14 @@ export const checkSteps = ({ journal }: Books): ReadonlyArray<string> =>
 const charged = new Set(["failed", "timed_out", "lease_expired"])
 
 /** Charged attempts are 1, 2, 3 and so on, and with the one that delivered they are all that the entry counts. */
-export const checkAttempts = ({ history, outside }: Books): ReadonlyArray<string> => {
+export const checkAttempts = ({ history, journal, outside }: Books): ReadonlyArray<string> => {
+  const told = (id: string) => {
+    const attempts = history.filter((row) => row.id === id).map(({ attempt, outcome }) => `${attempt} ${outcome}`)
+    const steps = journal.filter((step) => step.outside && step.id === id).map(({ attempts, became }) =>
+      `${became} ${attempts}`
+    )
+    return `the history has ${attempts.join(", ")}; the journal ${steps.join(", ")}`
+  }
   const rows = Map.groupBy(history.filter(({ outcome }) => charged.has(outcome)), ({ id }) => id)
   return outside.flatMap(({ attempts, id, maxAttempts, status }) => {
     const numbers = (rows.get(id) ?? []).map(({ attempt }) => attempt)
@@ -50,7 +57,7 @@ export const checkAttempts = ({ history, outside }: Books): ReadonlyArray<string
     return [
       ...all.every((number, index) => number === index + 1) && all.length === attempts
         ? []
-        : [`${id} is ${status} after ${attempts} attempts, and the history has ${numbers.join(", ")}`],
+        : [`${id} is ${status} after ${attempts} attempts: ${told(id)}`],
       ...attempts > maxAttempts ? [`${id} had ${attempts} attempts of ${maxAttempts}`] : []
     ]
   })

@@ -3,6 +3,7 @@ import { checkAttempts, checkExplained, checkSteps } from "./checkAttempts.ts"
 import { checkOrder } from "./checkOrder.ts"
 import { checkEffects, checkFold } from "./checkReaders.ts"
 import type { Books } from "./Books.ts"
+import { checkNames } from "./checkNames.ts"
 import type { World } from "./World.ts"
 
 export type Problems = ReadonlyArray<string>
@@ -78,9 +79,9 @@ export const check = (
 ): ReadonlyArray<Check> => {
   const committed = committedIds(books)
   return [
-    { name: "nothing is pending or processing 30 s after the faults", problems: left },
+    { name: checkNames.finished, problems: left },
     {
-      name: "each committed transaction is there with its events, and no other",
+      name: checkNames.committed,
       problems: [
         ...exactly("the business table", committed, books.business.map(({ id }) => id)),
         ...exactly("the outbox", committed, books.outside.map(({ id }) => id)),
@@ -88,23 +89,23 @@ export const check = (
       ]
     },
     {
-      name: "each committed event is once in the log",
+      name: checkNames.log,
       problems: exactly("the log", committed, books.log.map(({ id }) => id))
     },
     {
-      name: "each committed event is at least once in the ledger, what was rolled back is nowhere",
+      name: checkNames.ledger,
       problems: checkLedger(committed, books)
     },
     {
-      name: "first deliveries are in order, and none began before the one in front of it was settled",
+      name: checkNames.order,
       problems: checkOrder(books)
     },
-    { name: "each guarded effect happened once", problems: checkEffects(books) },
-    { name: "the projection is a fold of the log", problems: checkFold(books) },
-    { name: "every step of an entry was allowed: none early, none beyond the maximum", problems: checkSteps(books) },
-    { name: "attempts are contiguous", problems: checkAttempts(books) },
-    { name: "duplicates are no more than the faults explain", problems: checkExplained(world, books) },
-    { name: "no worker and no reader has given up", problems: checkWorkers(world) },
-    { name: "every fault has happened", problems: checkFaults(world, faultNames) }
+    { name: checkNames.effects, problems: checkEffects(books) },
+    { name: checkNames.fold, problems: checkFold(books) },
+    { name: checkNames.steps, problems: checkSteps(books) },
+    { name: checkNames.attempts, problems: checkAttempts(books) },
+    { name: checkNames.duplicates, problems: checkExplained(world, books) },
+    { name: checkNames.alive, problems: checkWorkers(world) },
+    { name: checkNames.faults, problems: checkFaults(world, faultNames) }
   ]
 }

@@ -64,9 +64,12 @@ const crash = (world: World) =>
         (rows) => rows.length === 0
       )
     )
+    // Of each key the first: those behind it wait until that one is delivered, whoever holds them.
     const [last] = yield* sql<{ at: number | null; count: number }>`
-      SELECT extract(epoch FROM max(at))::float8 * 1000 AS at, count(*)::int AS count FROM torture.journal
-      WHERE was = 'processing' AND became = 'processing' AND worker LIKE ${mine}`
+      SELECT extract(epoch FROM max(first))::float8 * 1000 AS at, count(*)::int AS count FROM (
+        SELECT min(at) AS first FROM torture.journal JOIN torture.business ON event_id = entry_id
+        WHERE was = 'processing' AND became = 'processing' AND worker LIKE ${mine} GROUP BY coalesce(key, event_id::text)
+      ) AS taken`
     const value = (last?.at ?? NaN) - (from[0]?.at ?? NaN)
     return {
       problems: (last?.count ?? 0) > 0 ? [] : ["the worker that was killed had held nothing"],

@@ -4,8 +4,10 @@ import { fileURLToPath } from "node:url"
 import { mutate, mutations } from "./mutations.ts"
 
 const name = process.env["TORTURE_MUTATION"] ?? ""
-const changes = mutations[name]
-if (changes === undefined) throw new Error(`there is no mutation ${JSON.stringify(name)}`)
+const mutation = mutations[name]
+if (mutation === undefined) throw new Error(`there is no mutation ${JSON.stringify(name)}`)
+
+const { changes } = mutation
 
 registerHooks({
   load: (url, context, nextLoad) => {

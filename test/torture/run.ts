@@ -6,6 +6,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { Books } from "./Books.ts"
 import { readBooks } from "./Books.ts"
 import { duplicates } from "./checkAttempts.ts"
+import { checkNames } from "./checkNames.ts"
 import type { Check } from "./checks.ts"
 import { check } from "./checks.ts"
 import { faults } from "./FaultLog.ts"
@@ -108,10 +109,10 @@ export const torture = (options: Options, tell: (line: string) => Effect.Effect<
       const checks = [
         ...check(world, books, faults, left),
         {
-          name: "a stop charges nothing, and every measurement was taken",
+          name: checkNames.measured,
           problems: measured.flatMap(({ problems }) => problems)
         },
-        { name: "one worker's clock is 90 s off", problems: clockProblems(world) }
+        { name: checkNames.clock, problems: clockProblems(world) }
       ]
       const figures: ReadonlyArray<Figure> = [
         ...measured.map(({ figure }) => figure),

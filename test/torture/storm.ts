@@ -77,7 +77,7 @@ const troubleTheNetwork = (world: World) =>
     }
     yield* Effect.acquireUseRelease(
       Effect.sync(() => {
-        const hole = proxy.swallow(half)
+        const hole = proxy.swallow(half, random.chance(0.5) ? "everything" : "answers")
         const over = faults.begin("connections in black holes", { times: hole.swallowed })
         return () => {
           hole.end()

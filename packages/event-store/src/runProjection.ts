@@ -74,10 +74,11 @@ export const run = Effect.fnUntraced(function*<E, R>(
 
   /**
    * The whole page, or nothing of it. The checkpoint comes first: it is the fence, and no one else can write for this projection then.
+   * It has to stand where the page begins: this may be tried again after a COMMIT whose answer was lost.
    */
-  const handleAll = (owner: string, end: Cursor, page: Page) =>
+  const handleAll = (owner: string, at: Cursor, end: Cursor, page: Page) =>
     sql.withTransaction(Effect.gen(function*() {
-      yield* moveTo(subscription, owner, end)
+      yield* moveTo(subscription, owner, end, at)
       const free = page.events.filter(({ envelope }) => !page.behind.has(envelope.id))
       for (const event of page.events) {
         if (page.behind.has(event.envelope.id)) yield* parkIn(event, "behind", behindText)
@@ -91,7 +92,7 @@ export const run = Effect.fnUntraced(function*<E, R>(
    */
   const handleEach = (owner: string, at: Cursor, end: Cursor, page: Page) =>
     sql.withTransaction(Effect.gen(function*() {
-      yield* moveTo(subscription, owner, end)
+      yield* moveTo(subscription, owner, end, at)
       const parked: Array<RecordedEvent> = []
       let before = at
       for (const event of page.events) {
@@ -121,7 +122,7 @@ export const run = Effect.fnUntraced(function*<E, R>(
     Cause.squash(cause) instanceof NewerThanThisBuild ? "newer" : projection.onFailure === "park" ? "failed" : undefined
 
   const handlePage = Effect.fnUntraced(function*(owner: string, at: Cursor, end: Cursor, page: Page) {
-    const failed = yield* failureOf(handleAll(owner, end, page))
+    const failed = yield* failureOf(handleAll(owner, at, end, page))
     if (failed === undefined) return
     const error = yield* handleEach(owner, at, end, page)
     if (error !== undefined) return yield* error
@@ -135,9 +136,10 @@ export const run = Effect.fnUntraced(function*<E, R>(
         for (const event of due) {
           yield* outlast(sql.withTransaction(Effect.gen(function*() {
             yield* moveTo(subscription, owner, at())
-            const cause = yield* failureOf(sql.withTransaction(Effect.andThen(
+            const cause = yield* failureOf(sql.withTransaction(Effect.flatMap(
               remove(event.envelope.id),
-              attempt(projection.handle([event]), undefined)
+              // None where it was handled in a transaction that seemed to fail.
+              (removed) => removed === 0 ? Effect.void : attempt(projection.handle([event]), undefined)
             )))
             if (cause !== undefined) yield* parkIn(event, parkReason(cause) ?? "failed", reasonOf(cause))
           })))

@@ -1,7 +1,7 @@
 /**
  * A TCP proxy between the processes and Postgres, which can do what networks do: reset connections, and swallow what is sent.
  *
- * A black hole forwards nothing, in either direction, and ends in resets, as behind a router that has forgotten its connections.
+ * A black hole forwards nothing, or only what goes to the server, and ends in resets, as behind a router that has forgotten its connections.
  */
 import * as Effect from "effect/Effect"
 import type { Socket } from "node:net"
@@ -12,8 +12,14 @@ export interface Proxy {
   /** Resets each connection with this probability, and gives how many. */
   readonly reset: (chosen: () => boolean) => number
   /** From now on the chosen connections, and all new ones, are silent: gives how many, and what ends it. */
-  readonly swallow: (chosen: () => boolean) => { readonly swallowed: number; readonly end: () => void }
+  readonly swallow: (
+    chosen: () => boolean,
+    what?: Swallowed
+  ) => { readonly swallowed: number; readonly end: () => void }
 }
+
+/** `answers`: what clients send arrives, a COMMIT for example, and they do not hear of it. */
+export type Swallowed = "everything" | "answers"
 
 interface Pair {
   readonly client: Socket
@@ -29,17 +35,18 @@ const resetBoth = ({ client, server }: Pair) => {
 export const makeProxy = (targetPort: number) =>
   Effect.gen(function*() {
     const pairs = new Set<Pair>()
-    const silent = new Set<Pair>()
-    let hole = false
+    const silent = new Map<Pair, Swallowed>()
+    let hole: Swallowed | undefined
 
     const listener = createServer({ noDelay: true }, (client) => {
       const server = connect({ port: targetPort, host: "127.0.0.1", noDelay: true })
       const pair = { client, server }
       pairs.add(pair)
-      if (hole) silent.add(pair)
+      if (hole !== undefined) silent.set(pair, hole)
       const forward = (from: Socket, to: Socket) => {
         from.on("data", (data) => {
-          if (!silent.has(pair)) to.write(data)
+          const swallowed = silent.get(pair)
+          if (swallowed === undefined || (swallowed === "answers" && to === server)) to.write(data)
         })
         // In the hole nobody hears of the end either.
         const close = () => {
@@ -72,15 +79,15 @@ export const makeProxy = (targetPort: number) =>
         for (const pair of victims) resetBoth(pair)
         return victims.length
       },
-      swallow: (chosen) => {
-        hole = true
+      swallow: (chosen, what = "everything") => {
+        hole = what
         const victims = [...pairs].filter(chosen)
-        for (const pair of victims) silent.add(pair)
+        for (const pair of victims) silent.set(pair, what)
         return {
           swallowed: victims.length,
           end: () => {
-            hole = false
-            for (const pair of silent) {
+            hole = undefined
+            for (const pair of silent.keys()) {
               pairs.delete(pair)
               resetBoth(pair)
             }
