@@ -17,10 +17,11 @@ export const untilWorth = (db: Database, wakeup: Effect.Effect<void>, pollInterv
   })
 }
 
-const backOff = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("10 seconds")])
+// However long the database was away, work goes on within 5 s of its return.
+const backOff = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("4 seconds")])
 
 /**
- * Goes on trying while the database is in trouble, after 250 ms at first and at most every 10 s; each failure is logged. The processor
+ * Goes on trying while the database is in trouble, after 250 ms at first and at most every 4 s; each failure is logged. The processor
  * outlives its database.
  */
 export const outlastTrouble = <A, R>(what: string, self: Effect.Effect<A, SqlError, R>): Effect.Effect<A, never, R> =>
