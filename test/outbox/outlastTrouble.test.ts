@@ -12,10 +12,7 @@ it.effect.each([1, 9, 60, 3600])(
   (seconds) =>
     Effect.gen(function*() {
       const refused = new SqlError({ reason: new ConnectionError({ cause: new Error("ECONNREFUSED") }) })
-      const work = Effect.flatMap(
-        Clock.currentTimeMillis,
-        (now) => now < seconds * 1000 ? Effect.fail(refused) : Effect.succeed(now)
-      )
+      const work = Effect.filterOrFail(Clock.currentTimeMillis, (now) => now >= seconds * 1000, () => refused)
       const fiber = yield* Effect.forkChild(outlastTrouble("claiming failed", work))
       yield* TestClock.adjust(`${seconds + 10} seconds`)
       assert.isAtMost(yield* Fiber.join(fiber), seconds * 1000 + 5000)

@@ -28,7 +28,7 @@ export type Fault = (typeof faults)[number]
 
 /** In milliseconds. Without a process it concerned the database, and so everybody. */
 export interface Window {
-  readonly fault: Fault
+  readonly fault: Fault | "stood still"
   readonly from: number
   to: number
   readonly pid: number | undefined
@@ -44,6 +44,11 @@ export const makeFaultLog = () => {
     counts,
     windows,
     count,
+    /** The machine's doing: explains what a fault would, and is none. */
+    stoodStill: (pid: number, millis: number) => {
+      const to = Date.now()
+      windows.push({ fault: "stood still", from: to - millis, to, pid })
+    },
     /** Counts it, and opens its window; what it gives closes it again. */
     begin: (fault: Fault, options: { readonly pid?: number; readonly times?: number } = {}) => {
       count(fault, options.times)

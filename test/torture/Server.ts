@@ -1,6 +1,6 @@
 /** The run's own Postgres, with fsync on: killed and started again on the same data. */
 import { install } from "@zakops/deal-desk/EmbeddedPostgres"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { readFileSync } from "node:fs"

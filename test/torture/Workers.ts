@@ -25,7 +25,8 @@ interface Post {
 
 const restartAfter = 200
 
-export const makeWorkers = (start: (worker: number) => Start) =>
+/** @param stoodStill is told of a process that did not run for so many milliseconds up to now, for whatever reason */
+export const makeWorkers = (start: (worker: number) => Start, stoodStill: (pid: number, millis: number) => void) =>
   Effect.gen(function*() {
     const lives: Array<Life> = []
     const memory: Array<{ readonly worker: number; readonly at: number; readonly bytes: number }> = []
@@ -41,6 +42,7 @@ export const makeWorkers = (start: (worker: number) => Start) =>
           const told = message as Told
           if ("memory" in told) memory.push({ worker, at: Date.now(), bytes: told.memory })
           else if ("stopped" in told) stoppedReaders.push(told.stopped)
+          else if ("stoodStill" in told) stoodStill(life.pid, told.stoodStill)
           else {
             life.ready = true
             clocks.push({ worker, off: told.clock - Date.now() })

@@ -71,6 +71,7 @@ export const makeWorld = (options: Options, server: Effect.Success<typeof launch
   Effect.gen(function*() {
     const folder = yield* workFolder(options.logs)
     const seed = String(options.seed)
+    const faults = makeFaultLog()
     const proxy = yield* makeProxy(Number(new URL(server.url).port))
     const proxied = new URL(server.url)
     proxied.port = String(proxy.port)
@@ -93,7 +94,7 @@ export const makeWorld = (options: Options, server: Effect.Success<typeof launch
         TORTURE_DUPLICATE: worker === duplicatedWorker ? "yes" : "no",
         TORTURE_MUTATION: mutation ?? ""
       }
-    }))
+    }), faults.stoodStill)
 
     const logOf = (name: string) => join(folder, `${name}.jsonl`)
     const names = ["producer-1", "producer-2"]
@@ -133,7 +134,7 @@ export const makeWorld = (options: Options, server: Effect.Success<typeof launch
       producers,
       producerLogs: [...names, "open-transaction"].map(logOf),
       openTransaction,
-      faults: makeFaultLog()
+      faults
     }
   })
 

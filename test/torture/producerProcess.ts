@@ -121,12 +121,14 @@ const produce = Effect.gen(function*() {
 process.on("disconnect", () => process.exit())
 
 produce.pipe(
-  Effect.provide(OutboxConfig.layerWith(outboxSettings)),
-  Effect.provide(PgClient.layerConfig({
-    url: Config.Redacted("DATABASE_URL"),
-    maxConnections: Config.succeed(6),
-    applicationName: Config.succeed(name)
-  })),
+  Effect.provide(Layer.merge(
+    OutboxConfig.layerWith(outboxSettings),
+    PgClient.layerConfig({
+      url: Config.Redacted("DATABASE_URL"),
+      maxConnections: Config.succeed(6),
+      applicationName: Config.succeed(name)
+    })
+  )),
   // The channel to the parent would keep the process alive.
   Effect.ensuring(Effect.sync(() => process.disconnect())),
   NodeRuntime.runMain

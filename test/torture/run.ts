@@ -115,7 +115,7 @@ export const torture = (options: Options, tell: (line: string) => Effect.Effect<
         { name: checkNames.clock, problems: clockProblems(world) }
       ]
       const figures: ReadonlyArray<Figure> = [
-        ...measured.map(({ figure }) => figure),
+        ...measured.flatMap(({ figures }) => figures),
         {
           name: "work resumed in the storm, at the latest",
           value: Math.max(0, ...resumed),

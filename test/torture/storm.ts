@@ -1,6 +1,7 @@
 /** The faults, while traffic goes on: some at random moments, some planned so that each happens in every run. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import { SqlClient } from "effect/sql/SqlClient"
 import { restart } from "./measurements.ts"
 import type { Profile } from "./settings.ts"
@@ -15,6 +16,8 @@ const atRandom = <E, R>(world: World, least: number, most: number, self: Effect.
     Effect.andThen(Effect.ignore(self)),
     Effect.forever
   )
+
+const shortly = Schedule.spaced("100 millis").pipe(Schedule.upTo({ times: 600 }))
 
 const pick = <A>(world: World, choices: ReadonlyArray<A>): A | undefined => choices[world.random.below(choices.length)]
 
@@ -66,18 +69,23 @@ const terminateSessions = (world: World, listeners: boolean) =>
     world.faults.begin(listeners ? "listeners terminated" : "sessions terminated")()
   })
 
+/** Each kind in its turn: each has to happen. */
+const networkTroubles = ["reset", "everything", "answers", "reset"] as const
+let networkTrouble = 0
+
 const troubleTheNetwork = (world: World) =>
   Effect.gen(function*() {
     const { faults, proxy, random } = world
     const half = () => random.chance(0.5)
-    if (random.chance(0.5)) {
+    const kind = networkTroubles[networkTrouble++ % networkTroubles.length]
+    if (kind === "reset") {
       const times = proxy.reset(half)
       if (times > 0) faults.begin("connections reset", { times })()
       return
     }
     yield* Effect.acquireUseRelease(
       Effect.sync(() => {
-        const hole = proxy.swallow(half, random.chance(0.5) ? "everything" : "answers")
+        const hole = proxy.swallow(half, kind)
         const over = faults.begin("connections in black holes", { times: hole.swallowed })
         return () => {
           hole.end()
@@ -94,7 +102,7 @@ const fillTheDisk = Effect.flatMap(SqlClient, (sql) =>
     sql`UPDATE torture.disk SET full_now = true`,
     () => Effect.sleep("1 second"),
     // Whatever else is going on: a disk that stays full would be no fault that passes.
-    () => Effect.orDie(Effect.retry(sql`UPDATE torture.disk SET full_now = false`, { times: 1000 }))
+    () => Effect.orDie(Effect.retry(sql`UPDATE torture.disk SET full_now = false`, shortly))
   ))
 
 /** As a migration would: under a lock that waits only shortly, and again until it gets it. */
@@ -105,18 +113,19 @@ const changeTables = (world: World) =>
     const patiently = (change: string) =>
       Effect.retry(
         sql.withTransaction(Effect.andThen(sql`SET LOCAL lock_timeout = '500ms'`, sql.unsafe(change))).pipe(
-          Effect.tap(Effect.sync(() => world.faults.count("changes of tables"))),
-          Effect.tapError(() => Effect.sleep("200 millis"))
+          Effect.tap(Effect.sync(() => world.faults.count("changes of tables")))
         ),
-        { times: 1000 }
+        shortly
       )
     for (const table of tables) {
-      yield* patiently(`ALTER TABLE ${table} ADD COLUMN torture_extra int NOT NULL DEFAULT 7`)
-      yield* patiently(`CREATE INDEX torture_${table.replace(".", "_")} ON ${table} (correlation_id)`)
+      yield* patiently(`ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS torture_extra int NOT NULL DEFAULT 7`)
+      yield* patiently(`CREATE INDEX IF NOT EXISTS torture_${table.replace(".", "_")} ON ${table} (correlation_id)`)
     }
     yield* migrateBoth
-    for (const table of tables) yield* patiently(`ALTER TABLE ${table} DROP COLUMN torture_extra`)
-    for (const table of tables) yield* patiently(`DROP INDEX ${table.split(".")[0]}.torture_${table.replace(".", "_")}`)
+    for (const table of tables) yield* patiently(`ALTER TABLE ${table} DROP COLUMN IF EXISTS torture_extra`)
+    for (const table of tables) {
+      yield* patiently(`DROP INDEX IF EXISTS ${table.split(".")[0]}.torture_${table.replace(".", "_")}`)
+    }
   })
 
 const leaveOpen = (world: World) =>
@@ -128,13 +137,18 @@ const leaveOpen = (world: World) =>
   })
 
 const outage = (world: World) =>
-  Effect.gen(function*() {
-    world.destination.order({ to: "close" })
-    const over = world.faults.begin("outages of the destination", { pid: 0 })
-    yield* Effect.sleep(Duration.seconds(scale(world.options.profile).outage))
-    world.destination.order({ to: "open" })
-    over()
-  })
+  Effect.acquireUseRelease(
+    Effect.sync(() => {
+      world.destination.order({ to: "close" })
+      return world.faults.begin("outages of the destination", { pid: 0 })
+    }),
+    () => Effect.sleep(Duration.seconds(scale(world.options.profile).outage)),
+    (over) =>
+      Effect.sync(() => {
+        world.destination.order({ to: "open" })
+        over()
+      })
+  )
 
 /** The least that a storm needs to hold everything, in seconds. */
 export const leastSeconds = (profile: Profile) => {
@@ -159,7 +173,7 @@ export const storm = (world: World) =>
       while (Date.now() < ends) {
         resumed.push(yield* restart(world, endings++ % 2 === 0 ? "immediate" : "kill", Duration.seconds(0.5)))
         yield* Effect.sleep("3 seconds")
-        yield* Effect.ignore(changeTables(world))
+        yield* Effect.ignore(Effect.timeoutOption(changeTables(world), "8 seconds"))
         yield* Effect.sleep(Duration.seconds(Math.max(2, seconds / 12)))
       }
     })

@@ -24,9 +24,12 @@ import { Booked, Moved } from "./events.ts"
 import { ladder, lease, logSchema, outboxSettings, outsideSchema, pollInterval } from "./settings.ts"
 
 /** What it tells. */
-export type Told = { readonly ready: true; readonly clock: number } | { readonly memory: number } | {
-  readonly stopped: string
-}
+export type Told =
+  | { readonly ready: true; readonly clock: number }
+  | { readonly memory: number }
+  | { readonly stopped: string }
+  /** For so many milliseconds up to now the process did not run: SIGSTOP, or a machine that has too much to do. */
+  | { readonly stoodStill: number }
 
 const name = process.env["TORTURE_NAME"] ?? "worker"
 const destinationPort = Number(process.env["TORTURE_DESTINATION"])
@@ -95,6 +98,13 @@ const ready = Layer.effectDiscard(Effect.gen(function*() {
 }))
 
 process.on("disconnect", () => process.exit())
+
+let ran = performance.now()
+setInterval(() => {
+  const millis = performance.now() - ran
+  if (millis > 700) tell({ stoodStill: millis })
+  ran = performance.now()
+}, 100).unref()
 
 // Ready is who has got as far as running all of it.
 ready.pipe(
