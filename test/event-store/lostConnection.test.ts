@@ -104,7 +104,6 @@ layer(Live, { excludeTestServices: true })("a connection that is lost in a trans
   it.effect("does not have a projection handle events again whose COMMIT had succeeded unheard", () =>
     Effect.scoped(Effect.gen(function*() {
       yield* emptyTables
-      const sql = yield* SqlClient
       const url = new URL(yield* TestDatabase.DatabaseUrl)
       const proxy = yield* makeProxy(Number(url.port))
       url.port = String(proxy.port)
@@ -135,6 +134,5 @@ layer(Live, { excludeTestServices: true })("a connection that is lost in a trans
       assert.deepStrictEqual(yield* rowsOf("totals"), [{ id: counter, total: 3, events: 2 }])
       assert.isUndefined(fiber.pollUnsafe())
       yield* Fiber.interrupt(fiber)
-      yield* sql`DROP TABLE totals`
     })))
 })
