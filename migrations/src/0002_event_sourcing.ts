@@ -19,15 +19,17 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   `CREATE UNIQUE INDEX IF NOT EXISTS agent_events_stream ON ${t.agentEvents} (aggregate_type, aggregate_id, stream_version)
     WHERE stream_version IS NOT NULL`,
 
+  // name: several deciders may fold the same stream to states of their own.
   `CREATE TABLE IF NOT EXISTS ${t.snapshots} (
     aggregate_type VARCHAR(50) NOT NULL,
     aggregate_id VARCHAR(100) NOT NULL,
+    name VARCHAR(100) NOT NULL,
     snapshot_version INTEGER NOT NULL,
     stream_version BIGINT NOT NULL,
     state JSONB NOT NULL,
     personal BOOLEAN NOT NULL,
     taken_at TIMESTAMPTZ NOT NULL,
-    PRIMARY KEY (aggregate_type, aggregate_id)
+    PRIMARY KEY (aggregate_type, aggregate_id, name)
   ) WITH (fillfactor = 50)`,
 
   // Who runs a subscription, and until when that holds without being renewed.
@@ -70,12 +72,14 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
     PRIMARY KEY (name, version)
   )`,
 
-  // A key that is NULL was deleted: what it enciphered can never be read again.
+  // A key that is NULL was deleted: what it enciphered can never be read again. forgotten_xid is the transaction that did, for those who
+  // read the key before and write later what they made of it.
   `CREATE TABLE IF NOT EXISTS ${t.subjectKeys} (
     subject VARCHAR(200) PRIMARY KEY,
     key BYTEA,
     created_at TIMESTAMPTZ NOT NULL,
-    forgotten_at TIMESTAMPTZ
+    forgotten_at TIMESTAMPTZ,
+    forgotten_xid XID8
   )`,
-  `CREATE INDEX IF NOT EXISTS subject_keys_forgotten ON ${t.subjectKeys} (forgotten_at) WHERE forgotten_at IS NOT NULL`
+  `CREATE INDEX IF NOT EXISTS subject_keys_forgotten ON ${t.subjectKeys} (forgotten_xid) WHERE forgotten_xid IS NOT NULL`
 ]

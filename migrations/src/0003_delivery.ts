@@ -46,9 +46,15 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
   `DROP INDEX IF EXISTS ${t.schema}.outbox_dead`,
   `CREATE INDEX outbox_dead ON ${t.outbox} (seq) WHERE finished AND delivered_at IS NULL AND discarded_at IS NULL`,
 
-  // For retention. A block range index costs a delivery next to nothing, and rows lie about in the order of their age.
-  `CREATE INDEX outbox_delivered ON ${t.outbox} USING brin (delivered_at) WITH (pages_per_range = 32, autosummarize = on)`,
-  `CREATE INDEX inbox_processed ON ${t.inbox} USING brin (processed_at) WITH (pages_per_range = 32, autosummarize = on)`,
+  // For retention. Block range indexes do not hold up: where the space of deleted rows is used again, nearly every range spans all ages
+  // (measured on 300,000 entries: 1,000 rows found in 69 ms over 26,000 pages, against 0.4 ms over 130), and deleting never narrows
+  // one. What these cost a delivery instead: 65 bytes of WAL, and no time that could be measured.
+  `CREATE INDEX outbox_delivered ON ${t.outbox} (delivered_at) WHERE delivered_at IS NOT NULL`,
+  // Dead letters of older builds, and of plain SQL, have no date of death: they come first, and are given one.
+  `CREATE INDEX outbox_died ON ${t.outbox} ((coalesce(died_at, '-infinity'::timestamptz)))
+    WHERE finished AND delivered_at IS NULL AND discarded_at IS NULL`,
+  `CREATE INDEX outbox_discarded ON ${t.outbox} (discarded_at) WHERE discarded_at IS NOT NULL`,
+  `CREATE INDEX inbox_processed ON ${t.inbox} (processed_at)`,
 
   // Every attempt that did not deliver. outcome: failed, timed_out, lease_expired, handed_back, parked, fenced or deadline_passed.
   `CREATE TABLE IF NOT EXISTS ${t.outboxAttempts} (
@@ -64,7 +70,7 @@ export const statements = (t: Tables): ReadonlyArray<string> => [
     trace_id UUID
   )`,
   `CREATE INDEX IF NOT EXISTS outbox_attempts_entry ON ${t.outboxAttempts} (entry_id, id)`,
-  `CREATE INDEX IF NOT EXISTS outbox_attempts_ended ON ${t.outboxAttempts} USING brin (ended_at)`,
+  `CREATE INDEX IF NOT EXISTS outbox_attempts_ended ON ${t.outboxAttempts} (ended_at)`,
   `CREATE OR REPLACE FUNCTION ${t.schema}.refuse_change_of_history() RETURNS trigger LANGUAGE plpgsql AS $$
   BEGIN
     RAISE EXCEPTION 'the history of attempts is append-only: % of % is refused', TG_OP, TG_TABLE_NAME

@@ -18,7 +18,8 @@ export interface Database {
 
 /** Reads schema name and clock from the context, once: for layers. */
 export const make: Effect.Effect<Database, InvalidSchemaName, SqlClient> = Effect.gen(function*() {
-  const sql = yield* SqlClient
+  // The program's client may rename columns on their way out, to camel case say; what the product asks for, it asks for by name.
+  const sql = (yield* SqlClient).withoutTransforms()
   const names = yield* tables
   const time = yield* DatabaseTime
   const literal = (name: keyof Tables) => sql.literal(names[name])

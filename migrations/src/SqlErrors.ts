@@ -37,6 +37,19 @@ export const isDatabaseTrouble = (error: SqlError): boolean => {
   return !Predicate.isTagged(serverError(error), "PgTypesCodecError")
 }
 
+// Serialization failure and deadlock; the server stopping, crashed or starting; too many connections; class 08, the connection.
+const passing = /^(40001|40P01|57P0[123]|53300|08)/
+
+/**
+ * True where the same work may succeed if it is done again from its beginning: the states that
+ * https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html and a restart or failover bring. Never to be tried
+ * again inside a transaction of the caller's, which is gone.
+ */
+export const isPassing = (error: SqlError): boolean => {
+  const state = sqlState(error)
+  return state === undefined ? isDatabaseTrouble(error) : passing.test(state)
+}
+
 /** True where a table, column, function or privilege is missing: a fault of the set-up, which every statement of the kind would meet. */
 export const isSetUpFault = (error: SqlError): boolean => sqlState(error)?.startsWith("42") ?? false
 
@@ -44,14 +57,11 @@ export const isSetUpFault = (error: SqlError): boolean => sqlState(error)?.start
 export const isTrouble = (error: unknown): error is SqlError => isSqlError(error) && isDatabaseTrouble(error)
 
 /**
- * To stand around a transaction. When its connection is lost, its ROLLBACK fails as well, and Effect's `withTransaction` makes defects of all
- * that went wrong, which nothing would try again. This gives the database's trouble back as the failure that it is: nothing was committed.
+ * A connection that is lost in a transaction cannot be rolled back either, which the client takes for a defect: it is a failure like any
+ * other of the database's, and comes as one here.
  */
-export const lossAsFailure = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+export const lostAsFailure = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
   Effect.catchCause(self, (cause): Effect.Effect<never, E | SqlError> => {
-    if (Cause.hasInterrupts(cause)) return Effect.failCause(cause)
-    const [trouble] = cause.reasons.flatMap((reason) =>
-      Cause.isDieReason(reason) && isTrouble(reason.defect) ? [reason.defect] : []
-    )
-    return trouble === undefined ? Effect.failCause(cause) : Effect.fail(trouble)
+    const error = Cause.hasInterrupts(cause) || !Cause.hasDies(cause) ? undefined : Cause.squash(cause)
+    return isTrouble(error) ? Effect.fail(error) : Effect.failCause(cause)
   })

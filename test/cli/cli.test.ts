@@ -60,7 +60,7 @@ layer(TestDatabase.layerEmpty, { excludeTestServices: true })("zakops", (it) => 
       assert.deepInclude(first, { code: 0, stderr: "" })
       assert.match(
         first.stdout,
-        /^applied 1 outbox_inbox_and_log\napplied 2 event_sourcing\nthe tables in schema zakops of .* are up to date\n$/
+        /^applied 1 outbox_inbox_and_log\napplied 2 event_sourcing\napplied 3 delivery\nthe tables in schema zakops of .* are up to date\n$/
       )
       const second = yield* run("migrate", { DATABASE_URL })
       assert.match(second.stdout, /^the tables in schema zakops of .* are up to date\n$/)

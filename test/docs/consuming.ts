@@ -1,6 +1,8 @@
 /** The examples of docs/consuming.md. */
 import * as Subscription from "@zakops/event-store/Subscription"
-import { Consumer, InboxGuard } from "@zakops/inbox"
+import { Consumer, InboxGuard, RetryAfter } from "@zakops/inbox"
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { DealCreated } from "./readmeExample.ts"
@@ -17,6 +19,16 @@ export const mailer = Effect.gen(function*() {
     ]
   })
 }).pipe(Effect.provide(InboxGuard.layer))
+
+export class BankIsBusy extends Data.TaggedError("BankIsBusy")<{ readonly freeIn: Duration.Duration }> {}
+
+export const charger = (bank: (dealId: string) => Effect.Effect<void, BankIsBusy>) =>
+  Consumer.on(DealCreated, ({ data }) =>
+    Effect.catchTag(
+      bank(data.dealId),
+      "BankIsBusy",
+      ({ freeIn }) => new RetryAfter({ duration: freeIn, reason: "the bank takes no more at the moment" })
+    ))
 
 export const onWebhook = Effect.fn("onWebhook")(function*(eventId: string, subject: string) {
   const sql = yield* SqlClient

@@ -40,6 +40,25 @@ export const priceDeals = Effect.fn("priceDeals")(function*(dealIds: ReadonlyArr
   }))
 })
 
+export const remindOfPrice = Effect.fn("remindOfPrice")(function*(dealId: string, amount: number, until: Date) {
+  const outbox = yield* Outbox
+  const { transact } = yield* TransactionalPublisher
+  const event = yield* DealPriced.make({ dealId, amount, currency: "EUR" })
+  return yield* transact(outbox.emit(event, {
+    correlationId: dealId,
+    delay: "2 days",
+    expiresAt: until,
+    orderingKey: null
+  }))
+})
+
+export const bookOnce = Effect.fn("bookOnce")(function*(dealId: string, amount: number, clickId: string) {
+  const outbox = yield* Outbox
+  const { transact } = yield* TransactionalPublisher
+  const event = yield* DealPriced.make({ dealId, amount, currency: "EUR" })
+  return yield* transact(outbox.emit(event, { correlationId: dealId, dedupeKey: clickId, dedupeWindow: "1 hour" }))
+})
+
 const insertDeal = Effect.fn("insertDeal")(function*(deal: { readonly dealId: string; readonly title: string }) {
   const sql = yield* SqlClient
   yield* sql`INSERT INTO deals (deal_id, title, amount) VALUES (${deal.dealId}, ${deal.title}, 0)`

@@ -83,7 +83,7 @@ export const statement = (accountId: string) =>
 
 export const accountWithSnapshots = {
   ...account,
-  snapshot: { version: 1, state: Schema.Struct({ balance: Schema.Int }), every: 100 }
+  snapshot: { name: "balance", version: 1, state: Schema.Struct({ balance: Schema.Int }), every: 100 }
 }
 
 export const balances = Projection.make({
@@ -104,7 +104,7 @@ export const balances = Projection.make({
 })
 
 export const Reports = Layer.effectDiscard(
-  run(balances).pipe(Effect.tapError((error) => Effect.logError(error.message)), Effect.forkScoped)
+  run(balances).pipe(Effect.tapCause((cause) => Effect.logError("balances", cause)), Effect.forkScoped)
 )
 
 export const balances2 = Projection.make({

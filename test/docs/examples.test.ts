@@ -4,7 +4,7 @@ import * as EventLog from "@zakops/event-store/EventLog"
 import { InboxGuard } from "@zakops/inbox"
 import { migrate } from "@zakops/migrations/Migrations"
 import { layerSchemaName } from "@zakops/migrations/SchemaName"
-import { OutboxProcessor } from "@zakops/outbox"
+import { BlockedKeys, DeadLetters, OutboxProcessor } from "@zakops/outbox"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -17,12 +17,14 @@ import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { once } from "node:events"
 import { join } from "node:path"
+import { putEntries, rowStates } from "../support/deadLetters.ts"
 import { emitDeals, emptyTables, entries, entry, eventually, loggedIds, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 import { inSteps, mailer, onBatch, onWebhook } from "./consuming.ts"
+import { discardOld, letKeysGoOn, look, redrivePrices } from "./deadLetters.ts"
 import { addDeal, priceDeal, priceDeals, recordPrice } from "./emitting.ts"
 import { blocksOf } from "./pages.ts"
-import { deliverAll, Patient, report } from "./processing.ts"
+import { deleteOld, deliverAll, Patient, report } from "./processing.ts"
 import { layerOwnTable, layerWebhook } from "./publishers.ts"
 
 const Database = Layer.effectDiscard(Effect.gen(function*() {
@@ -69,6 +71,7 @@ layer(Live, { excludeTestServices: true })("the examples of docs/", (it) => {
       yield* clean
       yield* emitDeals(3)
       yield* deliverAll
+      yield* deleteOld
       assert.lengthOf(yield* loggedIds, 3)
       yield* report
       yield* Effect.scoped(Effect.gen(function*() {
@@ -93,17 +96,31 @@ layer(Live, { excludeTestServices: true })("the examples of docs/", (it) => {
       assert.deepStrictEqual([status, code], ["delivered", 130])
     }))
 
-  it.effect("operating: an entry that was dead is delivered after the update", () =>
+  it.effect("dead letters: looked at, redriven, discarded, and a key let go", () =>
     Effect.gen(function*() {
       yield* clean
-      const sql = yield* SqlClient
       const { drain } = yield* OutboxProcessor
-      const [id = ""] = yield* emitDeals(1)
-      yield* sql`UPDATE zakops.outbox SET status = 'dead', attempts = 5, error_message = 'refused' WHERE id = ${id}::uuid`
-      assert.strictEqual((yield* drain).delivered, 0)
-      yield* sql`UPDATE zakops.outbox SET status = 'pending', attempts = 0, next_attempt_at = NULL WHERE status = 'dead'`
-      assert.strictEqual((yield* drain).delivered, 1)
-      assert.strictEqual((yield* entry(id)).status, "delivered")
+      const days = 86_400
+      const data = { dealId: "d", amount: 1 }
+      const [mended = "", old = "", head = "", behind = ""] = yield* putEntries(Date.now(), [
+        { type: "deal.priced", error: "answered 503", data },
+        { type: "deal.priced", error: "answered 404", ago: 100 * days, data },
+        { key: "k", blocks: true },
+        ...Array.from({ length: 1000 }, () => ({ key: "k", status: "pending", waitsFor: "key" }) as const)
+      ])
+      yield* Effect.gen(function*() {
+        yield* look
+        assert.strictEqual(yield* redrivePrices, 1)
+        assert.strictEqual(yield* discardOld, 1)
+        yield* letKeysGoOn
+      }).pipe(Effect.provide(Layer.mergeAll(DeadLetters.layer, BlockedKeys.layer)))
+      const rows = yield* rowStates
+      const row = (id: string) => rows.find((row) => row.id === id)
+      assert.deepInclude(row(old), { status: "dead", discarded: true })
+      assert.deepInclude(row(head), { status: "dead", discarded: false, blocks: false })
+      assert.isNull(row(behind)?.waits_for)
+      yield* drain
+      assert.strictEqual((yield* entry(mended)).status, "delivered")
     }))
 
   it.effect("producing in plain SQL: four columns are enough", () =>
@@ -146,12 +163,10 @@ layer(Live, { excludeTestServices: true })("the examples of docs/", (it) => {
       yield* clean
       const sql = yield* SqlClient
       yield* emitDeals(2)
-      const { drain } = yield* Effect.provide(
-        OutboxProcessor,
-        services().pipe(Layer.provide(layerOwnTable)),
-        { local: true }
+      const counts = yield* Effect.flatMap(OutboxProcessor, ({ drain }) => drain).pipe(
+        Effect.provide(services().pipe(Layer.provide(layerOwnTable)), { local: true })
       )
-      assert.strictEqual((yield* drain).delivered, 2)
+      assert.strictEqual(counts.delivered, 2)
       assert.deepStrictEqual(
         [...(yield* sql`SELECT DISTINCT type, jsonb_typeof(data) AS data FROM my_events`)],
         [{ type: "deal.made", data: "object" }]

@@ -1,6 +1,6 @@
 /** The examples of docs/processing.md and docs/operating.md. */
 import * as EventLog from "@zakops/event-store/EventLog"
-import { OutboxLive, OutboxOverview, OutboxProcessor, RetryPolicy } from "@zakops/outbox"
+import { Maintenance, OutboxLive, OutboxOverview, OutboxProcessor, RetryPolicy } from "@zakops/outbox"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
 import { layerServices } from "@zakops/outbox/OutboxLive"
 import * as Effect from "effect/Effect"
@@ -23,6 +23,12 @@ export const deliverAll = Effect.gen(function*() {
   const { drain } = yield* OutboxProcessor
   const counts = yield* drain
   yield* Effect.logInfo(`${counts.delivered} delivered, ${counts.retried} to be tried again, ${counts.dead} dead`)
+}).pipe(Effect.provide(OnDemand))
+
+export const deleteOld = Effect.gen(function*() {
+  const { runOnce } = yield* Maintenance
+  const deleted = yield* runOnce
+  yield* Effect.logInfo("deleted", deleted)
 }).pipe(Effect.provide(OnDemand))
 
 export const report = Effect.gen(function*() {

@@ -2,6 +2,7 @@
 import { assert, layer } from "@effect/vitest"
 import * as EventLog from "@zakops/event-store/EventLog"
 import { EventStore, layerWith } from "@zakops/event-store/EventStore"
+import type { ExpectedVersion } from "@zakops/event-store/StreamId"
 import { Outbox, OutboxProcessor } from "@zakops/outbox"
 import type { OutboxSettings } from "@zakops/outbox"
 import * as Context from "effect/Context"
@@ -17,7 +18,7 @@ import { randomUUID } from "node:crypto"
 import { Added, Counter, counterWithSnapshots } from "../support/counter.ts"
 import { eventStoreContract } from "../support/eventStoreContract.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
-import { services } from "../support/outbox.ts"
+import { eventually, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const store = (settings: Partial<OutboxSettings> = {}) => EventStore.layer.pipe(Layer.provideMerge(services(settings)))
@@ -194,6 +195,75 @@ layer(OnLog, { excludeTestServices: true })("streams, log and outbox", (it) => {
       const other = randomUUID()
       yield* transact(append({ aggregateType: "counter", aggregateId: other }, "any", [newer]))
       assert.strictEqual((yield* Effect.flip(execute(Counter, other, { add: 1 })))._tag, "NewerThanThisBuild")
+    }))
+})
+
+layer(TestDatabase.layer, { excludeTestServices: true })("appends that share a statement", (it) => {
+  // Sessions of its own: the statistics have what a session did when it ends.
+  const ofItsOwn = store().pipe(Layer.provide(EventLog.layerPublisher), Layer.provide(TestDatabase.layerClient()))
+
+  it.effect("find their streams by key, also with a plan that was made while there were none", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const ids = Array.from({ length: 400 }, () => randomUUID())
+      const writeEach = Effect.fnUntraced(function*(expected: ExpectedVersion) {
+        const { write } = yield* EventStore
+        const [event] = yield* add(1)
+        yield* Effect.forEach(
+          ids,
+          (aggregateId) => write({ aggregateType: "counter", aggregateId }, expected, [event ?? assert.fail()]),
+          { concurrency: 40, discard: true }
+        )
+      })
+      yield* Effect.provide(
+        Effect.forEach(["noStream", "streamExists", 2] as const, writeEach, { discard: true }),
+        ofItsOwn
+      )
+      const read = sql<{ moved: number; scanned: number }>`
+        SELECT n_tup_upd::int AS moved, seq_tup_read::int AS scanned FROM pg_stat_user_tables
+        WHERE schemaname = 'zakops' AND relname = 'streams'`
+      yield* eventually(Effect.map(read, ([row]) => (row?.moved ?? 0) >= 2 * ids.length))
+      assert.deepInclude((yield* read)[0], { scanned: 0 })
+    }))
+
+  it.effect("leave out a stream that a younger transaction has moved in the middle of the statement", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const other = yield* TestDatabase.otherClient
+      // A statement that moves this stream stops there, until the lock is given up.
+      yield* sql`CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$`
+      const [straight, stopping, behind] = [randomUUID(), randomUUID(), randomUUID()]
+      yield* sql`CREATE TRIGGER stop BEFORE INSERT ON zakops.streams FOR EACH ROW
+        WHEN (NEW.aggregate_id = ${sql.literal(`'${stopping}'`)}) EXECUTE FUNCTION stop()`
+      yield* Effect.provide(
+        Effect.gen(function*() {
+          const { append, transact, write } = yield* EventStore
+          const stream = (aggregateId: string) => ({ aggregateType: "counter", aggregateId })
+          const event = yield* add(1)
+          for (const id of [straight, stopping, behind]) yield* write(stream(id), "noStream", event)
+          const writing = yield* other.withTransaction(Effect.gen(function*() {
+            yield* other`SELECT pg_advisory_xact_lock(7)`
+            // The first goes alone; those that come meanwhile share the next statement.
+            const writing = yield* Effect.forkChild(
+              Effect.forEach([straight, stopping, behind], (id) => write(stream(id), "streamExists", event), {
+                concurrency: "unbounded"
+              })
+            )
+            yield* eventually(Effect.map(
+              sql`SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 7`,
+              (rows) => rows.length === 1
+            ))
+            assert.strictEqual((yield* transact(append(stream(behind), 1, event))).version, 2)
+            return writing
+          }))
+          assert.deepStrictEqual((yield* Fiber.join(writing)).map(({ version }) => version), [2, 2, 3])
+        }),
+        ofItsOwn
+      )
+      const order = yield* sql<{ stream_version: bigint }>`SELECT stream_version FROM zakops.agent_events
+        WHERE aggregate_id = ${behind} ORDER BY xid, position`
+      assert.deepStrictEqual(order.map((row) => row.stream_version), [1n, 2n, 3n])
     }))
 })
 

@@ -22,7 +22,7 @@ import { join } from "node:path"
 import { Added, Counter, Taken } from "../support/counter.ts"
 import { emptyTables, eventually, moment, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
-import { foldOfLog, makeTotalsTable, rowsOf, totals, totalsIn } from "../support/totals.ts"
+import { foldOfLog, makeTotalsTable, rowsOf, totals, totalsAt, totalsIn } from "../support/totals.ts"
 
 const Live = EventStore.layer.pipe(
   Layer.provideMerge(services()),
@@ -54,20 +54,24 @@ const caughtUp = (table: string) =>
     return JSON.stringify(yield* rowsOf(table)) === JSON.stringify(yield* foldOfLog)
   }))
 
+/** Runs the projection in a process that kills itself, and gives the signal that it died of. */
+const killed = Effect.fnUntraced(function*(at: string, after: number, batch: number, more: NodeJS.ProcessEnv = {}) {
+  const DATABASE_URL = yield* TestDatabase.DatabaseUrl
+  const script = join(import.meta.dirname, "../support/projectionProcess.ts")
+  const asked = { DATABASE_URL, KILL_AT: at, KILL_AFTER: String(after), BATCH: String(batch) }
+  return yield* Effect.promise(() =>
+    new Promise<string | null>((resolve) => {
+      const env = { ...process.env, ...asked, ...more }
+      execFile(process.execPath, [script], { env }, (error) => resolve(error?.signal ?? null))
+    })
+  )
+})
+
 layer(Live, { excludeTestServices: true })("a projection", (it) => {
-  it.effect("equals the fold of the log after its process was killed at every step", () =>
+  it.effect("equals the fold of the log after its process was killed at every step of its handling", () =>
     Effect.gen(function*() {
       yield* start
-      const DATABASE_URL = yield* TestDatabase.DatabaseUrl
-      const script = join(import.meta.dirname, "../support/projectionProcess.ts")
       yield* happen(60, ["a", "b", "c"])
-      const killed = (at: string, after: number, batch: number) =>
-        Effect.promise(() =>
-          new Promise<string | null>((resolve) => {
-            const env = { ...process.env, DATABASE_URL, KILL_AT: at, KILL_AFTER: String(after), BATCH: String(batch) }
-            execFile(process.execPath, [script], { env }, (error) => resolve(error?.signal ?? null))
-          })
-        )
       for (
         const [at, after, batch] of [["before handling", 1, 5], ["before commit", 6, 5], ["committing", 2, 7], [
           "before commit",
@@ -81,6 +85,26 @@ layer(Live, { excludeTestServices: true })("a projection", (it) => {
       yield* caughtUp("totals")
       yield* Fiber.interrupt(running)
       assert.isAbove((yield* rowsOf("totals")).length, 0)
+    }))
+
+  it.effect("equals the fold of the log after its process was killed behind any message that it sends to the server", () =>
+    Effect.gen(function*() {
+      yield* start
+      yield* happen(6, ["a", "b"])
+      const afterMessages = Effect.fnUntraced(function*(sent: number) {
+        const table = `totals_killed_${sent}`
+        yield* makeTotalsTable(table)
+        assert.strictEqual(yield* killed("sent", sent, 4, { TABLE: table }), "SIGKILL", table)
+        const progress = (yield* rowsOf(table)).length
+        const heir = yield* Effect.forkChild(run(totalsAt(table), quick))
+        yield* caughtUp(table)
+        yield* Fiber.interrupt(heir)
+        return progress
+      })
+      // Enough for it to connect, to handle two batches and to become live.
+      const progress = yield* Effect.forEach(Arr.range(1, 40), afterMessages, { concurrency: 4 })
+      assert.strictEqual(progress[0], 0, "before the first")
+      assert.strictEqual(progress.at(-1), 2, "and behind the last")
     }))
 
   it.effect.prop(
@@ -97,11 +121,15 @@ layer(Live, { excludeTestServices: true })("a projection", (it) => {
       yield* happen(24, ["a", "b"])
       for (const crash of crashes) {
         let left = crash
-        // Interrupts its own fiber in the middle of the transaction: what a process that stops does.
+        // Is interrupted in the middle of the transaction: what a process that stops does.
+        const crashNow = Effect.withFiber((fiber) => {
+          fiber.interruptUnsafe()
+          return Effect.never
+        })
         const crashing = {
           ...totals,
           handle: (events: Parameters<typeof totals.handle>[0]) =>
-            Effect.forEach(events, (event) => left-- <= 0 ? Effect.interrupt : totals.handle([event]), {
+            Effect.forEach(events, (event) => left-- <= 0 ? crashNow : totals.handle([event]), {
               discard: true
             })
         }

@@ -1,9 +1,11 @@
 /**
- * Random interleavings of real sessions: each begins, appends to several streams, and commits or rolls back, while cursors read. Each
- * committed event is read once, and each stream in ascending order.
+ * Random interleavings of real sessions: each begins, appends to several streams, and commits or rolls back, or writes without a
+ * transaction of its own, in statements shared with others; while cursors read. Each committed event is read once, and each stream in
+ * ascending order.
  */
 import { assert, layer } from "@effect/vitest"
 import * as EventLog from "@zakops/event-store/EventLog"
+import type { Appended, AppendError } from "@zakops/event-store/EventStore"
 import { EventStore } from "@zakops/event-store/EventStore"
 import { currentEnd } from "@zakops/event-store/readLog"
 import * as Subscription from "@zakops/event-store/Subscription"
@@ -28,7 +30,7 @@ const Live = EventStore.layer.pipe(
 
 /** What one session does in its transaction: appends to streams (by number), with pauses in milliseconds before each, and how it ends. */
 const Session = Schema.Struct({
-  early: Schema.Boolean,
+  how: Schema.Literals(["in a transaction", "in a transaction that has its id early", "each on its own"]),
   steps: Schema.Array(Schema.Struct({
     stream: Schema.Literals([0, 1, 2]),
     events: Schema.Literals([1, 2, 3]),
@@ -45,7 +47,7 @@ layer(Live, { excludeTestServices: true })("readers of the log", (it) => {
     { plan: Plan },
     Effect.fnUntraced(function*({ plan }) {
       const sql = yield* SqlClient
-      const { append, transact } = yield* EventStore
+      const { append, transact, write } = yield* EventStore
       const run = randomUUID()
       const streams = [0, 1, 2].map((n) => ({ aggregateType: "counter", aggregateId: `${run} ${n}` }))
       const committed: Array<string> = []
@@ -70,25 +72,29 @@ layer(Live, { excludeTestServices: true })("readers of the log", (it) => {
         yield* read({ from: "start", filter: { aggregateType: "counter" }, batchSize: 50 })
       ]
 
-      const session = ({ early, end, lastPause, steps }: typeof Session.Type) =>
+      const take = <R>(put: (...parts: Parameters<typeof write>) => Effect.Effect<Appended, AppendError, R>) =>
+        Effect.fnUntraced(function*({ events, pause, stream }: typeof Session.Type["steps"][number]) {
+          yield* moment(pause)
+          const made = yield* Effect.forEach(Array.from({ length: events }), () => Added.make({ by: 1 }))
+          return (yield* put(streams[stream] ?? assert.fail(), "any", made, { correlationId: run })).ids
+        })
+      const together = ({ end, how, lastPause, steps }: typeof Session.Type) =>
         transact(Effect.gen(function*() {
           // Sessions that meet on two streams in opposite orders are found and run again; a second for each would be long.
           yield* sql`SET LOCAL deadlock_timeout = '5ms'`
           // Has its transaction id long before its first append.
-          if (early) yield* sql`SELECT pg_current_xact_id()::text`
-          const ids: Array<string> = []
-          for (const { events, pause, stream } of steps) {
-            yield* moment(pause)
-            const made = yield* Effect.forEach(Array.from({ length: events }), () => Added.make({ by: 1 }))
-            const target = streams[stream] ?? assert.fail()
-            ids.push(...(yield* append(target, "any", made, { correlationId: run })).ids)
-          }
+          if (how !== "in a transaction") yield* sql`SELECT pg_current_xact_id()::text`
+          const ids = yield* Effect.forEach(steps, take(append))
           yield* moment(lastPause)
           if (end === "roll back") return yield* Effect.fail("rolled back" as const)
           return ids
         })).pipe(
-          Effect.tap((ids) => Effect.sync(() => committed.push(...ids))),
-          Effect.catchIf((error) => error === "rolled back", () => Effect.void)
+          Effect.catchIf((error) => error === "rolled back", () => Effect.succeed([]))
+        )
+      const session = (planned: typeof Session.Type) =>
+        Effect.map(
+          planned.how === "each on its own" ? Effect.forEach(planned.steps, take(write)) : together(planned),
+          (ids) => committed.push(...ids.flat())
         )
       yield* Effect.forEach(plan, session, { concurrency: 8, discard: true })
 

@@ -21,7 +21,7 @@ import { randomUUID } from "node:crypto"
 import { Added, Counter } from "../support/counter.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
 import { emitDeals, emptyTables, entries, eventually, services } from "../support/outbox.ts"
-import { makeProxy } from "../support/proxy.ts"
+import { makeProxy } from "../torture/proxy.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 import { makeTotalsTable, rowsOf, totals } from "../support/totals.ts"
 

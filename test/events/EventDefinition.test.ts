@@ -44,7 +44,8 @@ describe("making an event", () => {
         aggregateType: "order",
         aggregateId: "o1",
         data,
-        json: "{\"orderId\":\"o1\",\"items\":[{\"name\":\"tea\",\"price\":2.5}]}"
+        json: "{\"orderId\":\"o1\",\"items\":[{\"name\":\"tea\",\"price\":2.5}]}",
+        delivery: undefined
       })
       assert.strictEqual((yield* Ordered.make(data, { aggregateId: "other" })).aggregateId, "other")
     }))
@@ -91,6 +92,26 @@ describe("making an event", () => {
       ) {
         assert.deepInclude(yield* Effect.flip(Loose.make(value)), { field })
       }
+    }))
+})
+
+describe("an event that is read twice", () => {
+  it.effect("is the same both times, though an upcaster changes what it is given", () =>
+    Effect.gen(function*() {
+      const Priced = EventDefinition.make("priced", {
+        version: 2,
+        payload: Schema.Struct({ cents: Schema.Int }),
+        upcasters: {
+          1: (json) => {
+            const given = json as { cents: number }
+            given.cents *= 100
+            return given
+          }
+        }
+      })
+      const old = { ...envelope(1, { cents: 3 }), eventType: "priced" }
+      assert.deepStrictEqual((yield* Priced.decode(old)).data, { cents: 300 })
+      assert.deepStrictEqual((yield* Priced.decode(old)).data, { cents: 300 })
     }))
 })
 

@@ -147,6 +147,28 @@ layer(InboxGuard.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTe
         assert.isFalse(yield* inboxed(event.id))
       }))
 
+    it.effect("tries a handler again that was interrupted elsewhere, and does not end of it", () =>
+      Effect.gen(function*() {
+        const event = envelope("paid", { amount: 1, currency: "USD" })
+        const { source } = yield* sourceOf([event])
+        let runs = 0
+        const handlers = [Consumer.on(Paid, () => runs++ === 0 ? Effect.interrupt : Effect.void)]
+        const running = yield* Effect.forkChild(
+          Consumer.run({ consumerId: "c", source, handlers, retry: Schedule.forever })
+        )
+        while (!(yield* inboxed(event.id))) yield* Effect.yieldNow
+        yield* Fiber.interrupt(running)
+        assert.strictEqual(runs, 2)
+      }))
+
+    it.effect("refuses two handlers of one type", () =>
+      Effect.gen(function*() {
+        const { source } = yield* sourceOf([])
+        const handler = Consumer.on(Paid, () => Effect.void)
+        const exit = yield* Effect.exit(Consumer.run({ consumerId: "c", source, handlers: [handler, handler] }))
+        assert.include(String(exit), "two handlers of paid")
+      }))
+
     it.effect("sets an event aside that is newer than this build", () =>
       Effect.gen(function*() {
         const event = envelope("paid", {}, 3)

@@ -94,7 +94,7 @@ layer(TestDatabase.layer)("the tables", (it) => {
       const sql = yield* SqlClient
       const indexes = yield* sql<{ definition: string }>`
         SELECT pg_get_indexdef(indexrelid) AS definition FROM pg_index WHERE indrelid = 'zakops.outbox'::regclass`
-      assert.lengthOf(indexes, 9)
+      assert.lengthOf(indexes, 11)
       for (const { definition } of indexes) {
         assert.notMatch(definition, /status|attempts|last_attempt_at|claim_id|lease_until/)
       }

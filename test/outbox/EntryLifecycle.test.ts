@@ -2,6 +2,7 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Database from "@zakops/migrations/Database"
 import { DatabaseTime, fromClock } from "@zakops/migrations/DatabaseTime"
+import { DeadLetters } from "@zakops/outbox/DeadLetters"
 import { expireEntries } from "@zakops/outbox/expireEntries"
 import type { Fact } from "@zakops/outbox/EntryLifecycle"
 import { Command, decide, Entry, evolve, leaseExpired } from "@zakops/outbox/EntryLifecycle"
@@ -27,7 +28,17 @@ const lease = Duration.seconds(30)
 /** One step: time passes, then somebody does something. `stale` uses the claim before the last one. */
 const Step = Schema.Struct({
   seconds: Schema.Literals([0, 1, 5, 15, 31, 60, 300]),
-  action: Schema.Literals(["claim", "succeed", "fail", "fail permanently", "hand back", "park", "expire"]),
+  action: Schema.Literals([
+    "claim",
+    "succeed",
+    "fail",
+    "fail permanently",
+    "hand back",
+    "park",
+    "redrive",
+    "discard",
+    "expire"
+  ]),
   stale: Schema.Boolean
 })
 const Steps = Schema.Array(Step).check(Schema.isMinLength(5), Schema.isMaxLength(30))
@@ -56,6 +67,8 @@ describe("EntryLifecycle", () => {
         "fail permanently": Command.Fail({ claimId, error: "no", permanent: true, wait }),
         "hand back": Command.HandBack({ claimId }),
         park: Command.Park({ claimId, error: "newer", wait: Duration.seconds(60) }),
+        redrive: Command.Redrive({ wait: Duration.zero }),
+        discard: Command.Discard(),
         expire: Command.Expire({ now })
       }[step.action]
       const decided = decide(entry, command)
@@ -76,11 +89,14 @@ describe("EntryLifecycle", () => {
     },
     Effect.fnUntraced(function*({ deadline, maxAttempts, steps }) {
       for (const { after, before, fact, now } of yield* walk(steps, maxAttempts, deadline)) {
-        if (fact._tag === "Claimed") assert.isBelow(now, deadline * 1000, "nothing is taken after its deadline")
-
+        // A redrive drops a deadline that has passed.
+        const expiresAt = before._tag === "Pending" ? before.expiresAt ?? Infinity : Infinity
+        if (fact._tag === "Claimed") assert.isBelow(now, expiresAt, "nothing is taken after its deadline")
         assert.isAtMost(after.attempts, maxAttempts)
         if (fact._tag === "RetryScheduled") assert.isBelow(before.attempts, maxAttempts)
-        assert.notInclude(["Delivered", "Dead"], before._tag, "what has ended stays as it is")
+        assert.notInclude(["Delivered", "Discarded"], before._tag, "what has ended stays as it is")
+        const byHand = fact._tag === "Redriven" || fact._tag === "Discarded"
+        assert.strictEqual(before._tag === "Dead", byHand, "what is dead moves by hand only, and nothing else does")
       }
     })
   )
@@ -103,6 +119,24 @@ describe("EntryLifecycle", () => {
     })
   )
 
+  it("redrives and discards what is dead, once, and nothing else", () => {
+    const counts = { attempts: 5, maxAttempts: 5, dueAt: 7, lastError: "no", expiresAt: 90 }
+    const redrive = Command.Redrive({ wait: Duration.seconds(2) })
+    const dead = Entry.Dead(counts)
+    const redriven = evolve(dead, Result.getOrThrow(decide(dead, redrive)), 100)
+    assert.deepStrictEqual(redriven, Entry.Pending({ ...counts, attempts: 0, dueAt: 2100, expiresAt: null }))
+    const discarded = evolve(dead, Result.getOrThrow(decide(dead, Command.Discard())), 100)
+    assert.deepStrictEqual(discarded, Entry.Discarded(counts))
+    const held = Entry.Processing({ ...counts, claimId: "a", leaseUntil: 50 })
+    for (const entry of [redriven, discarded, held, Entry.Delivered({ ...counts, deliveredAt: 1 })]) {
+      assert.deepStrictEqual(decide(entry, redrive), Result.fail("NotDead"))
+      assert.deepStrictEqual(decide(entry, Command.Discard()), Result.fail("NotDead"))
+    }
+    const claim = Command.Claim({ now: 3000, claimId: "b", lease })
+    assert.deepStrictEqual(decide(discarded, claim), Result.fail("Finished"))
+    assert.isTrue(Result.isSuccess(decide(redriven, claim)))
+  })
+
   it("refuses what does not hold the claim, is not due, is held, or has ended", () => {
     const pending = Entry.Pending({ attempts: 0, maxAttempts: 5, dueAt: 10, lastError: null })
     assert.deepStrictEqual(decide(pending, Command.Claim({ now: 9, claimId: "a", lease })), Result.fail("NotDue"))
@@ -124,7 +158,10 @@ describe("EntryLifecycle", () => {
   })
 })
 
-const OnVirtualTime = TestDatabase.layer.pipe(Layer.provideMerge(Layer.succeed(DatabaseTime, fromClock)))
+const OnVirtualTime = DeadLetters.layer.pipe(
+  Layer.provideMerge(TestDatabase.layer),
+  Layer.provideMerge(Layer.succeed(DatabaseTime, fromClock))
+)
 
 layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
   /** The row as the state machine sees it. */
@@ -134,7 +171,7 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
       SELECT status, attempts, max_attempts, coalesce(extract(epoch FROM next_attempt_at) * 1000, 0)::float8 AS due_at, claim_id,
         (extract(epoch FROM expires_at) * 1000)::float8 AS expires_at,
         (extract(epoch FROM lease_until) * 1000)::float8 AS lease_until,
-        (extract(epoch FROM delivered_at) * 1000)::float8 AS delivered_at, error_message
+        (extract(epoch FROM delivered_at) * 1000)::float8 AS delivered_at, error_message, discarded_at IS NOT NULL AS discarded
       FROM zakops.outbox WHERE id = ${id}::uuid`
     if (row === undefined) return assert.fail("the row is gone")
     const counts = {
@@ -153,7 +190,7 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
       case "delivered":
         return Entry.Delivered({ ...counts, deliveredAt: row.delivered_at ?? NaN })
       case "dead":
-        return Entry.Dead(counts)
+        return row.discarded ? Entry.Discarded(counts) : Entry.Dead(counts)
     }
   })
 
@@ -167,6 +204,7 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
     readonly lease_until: number | null
     readonly delivered_at: number | null
     readonly error_message: string | null
+    readonly discarded: boolean
   }
 
   it.effect.prop(
@@ -214,6 +252,12 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
           } else {
             assert.isUndefined(entry, `claimed although ${Result.isFailure(expected) ? expected.failure : ""}`)
           }
+        } else if (step.action === "redrive" || step.action === "discard") {
+          const dead = yield* DeadLetters
+          const change = step.action === "redrive" ? dead.redrive : dead.discard
+          const changed = yield* change({ ids: [id] }, { by: "the test" })
+          const command = step.action === "redrive" ? Command.Redrive({ wait: Duration.zero }) : Command.Discard()
+          assert.strictEqual(changed === 1, Result.isSuccess(apply(command, now)), "only what is dead")
         } else if (step.action === "expire") {
           const expired = yield* expireEntries(db, "anywhere")
           assert.strictEqual(
@@ -223,7 +267,16 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
           )
         } else {
           const claimId = claims[step.stale ? 0 : 1]
-          const held = { id, claimId, attempts: 1, orderingKey: null, worker: null, startedAt: null, traceId: null }
+          const held = {
+            id,
+            claimId,
+            attempts: 1,
+            orderingKey: null,
+            seq: 1,
+            worker: null,
+            startedAt: null,
+            traceId: null
+          }
           const attempts = { attempts: fold.entry.attempts, maxAttempts, claimId: held.claimId }
           const wait = yield* waitAfter(ladder, fold.entry.attempts)
           const command = {
@@ -248,7 +301,9 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
 })
 
 const undelivered = (fact: Fact) => {
-  if (fact._tag === "Claimed" || fact._tag === "Delivered") {
+  if (
+    fact._tag === "Claimed" || fact._tag === "Delivered" || fact._tag === "Redriven" || fact._tag === "Discarded"
+  ) {
     return assert.fail(`${fact._tag} does not leave an entry undelivered`)
   }
   return fact

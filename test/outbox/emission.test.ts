@@ -2,12 +2,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Event } from "@zakops/events/EventDefinition"
 import type { Emission } from "@zakops/outbox"
-import { toEntry, traceIdOf } from "@zakops/outbox/Emission"
+import { toEntry } from "@zakops/outbox/Emission"
+import { traceIdOf } from "@zakops/outbox/identifiers"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
-const limits = { maxAttempts: 5, maxEventBytes: 1000 }
+const limits = { enabled: true, modes: {}, maxAttempts: 5, maxEventBytes: 1000 }
 const event: Event = {
   type: "deal.made",
   schemaVersion: 1,

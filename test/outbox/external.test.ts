@@ -180,7 +180,7 @@ layer(Live)("an external destination", (it) => {
 
       const fail = (entry: ClaimedEntry, error: string) =>
         ({ fact: Fact.RetryScheduled({ wait: lease, error }), entry, heard: { _tag: "Nothing" } }) as const
-      const counts = yield* settleAttempts(db, "anywhere")([
+      const counts = yield* settleAttempts(db, "anywhere", (statement) => statement)([
         { ...fail(first, "no answer"), outcome: "timed_out" },
         { ...fail(second, leaseExpired), outcome: "lease_expired" }
       ])
@@ -206,7 +206,7 @@ layer(Live)("an external destination", (it) => {
       assert.deepStrictEqual(held.unended.map(({ entry }) => entry), [second])
       held.settled([first])
       assert.deepStrictEqual(held.all, [second])
-      assert.isTrue(yield* held.isSafe(second))
+      assert.isTrue((yield* held.standing(second)).isHeld)
     }))
 
   it.effect("charges nobody while it is down", () =>

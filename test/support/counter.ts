@@ -42,4 +42,4 @@ const definition = (snapshot?: Decider.SnapshotPolicy<number>) => ({
 export const Counter = Decider.make(definition())
 
 export const counterWithSnapshots = (version: number, state: Schema.Codec<number, unknown> = Schema.Int) =>
-  Decider.make(definition({ version, state, every: 10 }))
+  Decider.make(definition({ name: "count", version, state, every: 10 }))

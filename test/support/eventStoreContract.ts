@@ -2,12 +2,14 @@
 import { assert, layer } from "@effect/vitest"
 import { EventStore } from "@zakops/event-store/EventStore"
 import type { ExpectedVersion, StreamId } from "@zakops/event-store/StreamId"
+import * as EventDefinition from "@zakops/events/EventDefinition"
 import * as Arr from "effect/Array"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import { Added, BelowZero, Counter } from "./counter.ts"
@@ -184,6 +186,46 @@ export const eventStoreContract = <E>(name: string, implementation: Layer.Layer<
         const nothing = yield* Effect.flip(store.write(newStream(), "any", []))
         assert.deepInclude({ ...nothing }, { _tag: "InvalidEvent", field: "events" })
       }))
+
+    it.effect("keeps streams apart whose names look the same when they are joined, also when they are written to at once", () =>
+      Effect.gen(function*() {
+        const { write } = yield* EventStore
+        const part = randomUUID()
+        const alike = [
+          { aggregateType: `a/b`, aggregateId: `${part}/c` },
+          { aggregateType: "a", aggregateId: `b/${part}/c` }
+        ]
+        const Happened = EventDefinition.make("happened", { payload: Schema.Struct({ by: Schema.Int }) })
+        const happened = [yield* Happened.make({ by: 1 })]
+        const others = Arr.makeBy(6, newStream)
+        yield* Effect.forEach(
+          [...others, ...alike, ...alike],
+          (stream) => write(stream, "any", happened, { correlationId: part }),
+          { concurrency: "unbounded" }
+        )
+        for (const stream of alike) assert.deepStrictEqual(yield* contents(stream), [[1, 1], [2, 1]])
+      }))
+
+    it.effect.each([-1, NaN, Infinity, 1.5, 2 ** 53])(
+      "refuses %d as an expected version, by the field's name, alone and among others",
+      (expected) =>
+        Effect.gen(function*() {
+          const { append, transact, write } = yield* EventStore
+          const stream = newStream()
+          const events = yield* adds(1)
+          yield* write(stream, "noStream", events)
+          const refused = { _tag: "InvalidEvent", field: "expected" } as const
+          assert.deepInclude({ ...yield* Effect.flip(transact(append(stream, expected, events))) }, refused)
+          const results = yield* Effect.forEach(
+            [...Arr.makeBy(6, () => [newStream(), "any"] as const), [stream, expected] as const],
+            ([target, version]) => Effect.result(write(target, version, events)),
+            { concurrency: "unbounded" }
+          )
+          const last = results.at(-1)
+          assert.deepInclude(last !== undefined && Result.isFailure(last) ? { ...last.failure } : {}, refused)
+          assert.lengthOf(yield* contents(stream), 1)
+        })
+    )
 
     it.effect("executes commands: loads, decides, appends", () =>
       Effect.gen(function*() {

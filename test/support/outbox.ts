@@ -41,7 +41,8 @@ export const claim = Effect.fnUntraced(
   function*(limit: number, lease: Duration.Duration, claimId: string = randomUUID(), name = "a worker") {
     const db = yield* Database.make
     const time = yield* db.now
-    const taking = { time, limit, bytes: null, destination: "anywhere", limited: [] }
+    const some = { limit, meet: limit, run: limit, bytes: null }
+    const taking = { ...some, time, destination: "anywhere", limited: [], suspectsApart: true }
     const selections = [dueEntries(db, taking), dueRuns(db, taking), yield* dueSuspect(db, "anywhere")]
     const claimed: Array<ClaimedEntry> = []
     for (const selection of selections) {
@@ -89,11 +90,11 @@ export const emptyTables = Effect.gen(function*() {
 /** Lets real time pass, also where Effect's clock is a TestClock: for what other fibers and processes do meanwhile. */
 export const moment = (millis: number) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis)))
 
-/** Looks again every 10 ms of real time until `self` holds, for at most 10 s. */
-export const eventually = Effect.fnUntraced(function*<E, R>(self: Effect.Effect<boolean, E, R>) {
-  for (let tries = 0; tries < 1000; tries++) {
+/** Looks again every 10 ms of real time until `self` holds, for at most 10 s unless more is given. */
+export const eventually = Effect.fnUntraced(function*<E, R>(self: Effect.Effect<boolean, E, R>, seconds = 10) {
+  for (let tries = 0; tries < seconds * 100; tries++) {
     if (yield* self) return
     yield* moment(10)
   }
-  return yield* Effect.die(new Error("what was waited for did not come about within 10 s"))
+  return yield* Effect.die(new Error(`what was waited for did not come about within ${seconds} s`))
 })

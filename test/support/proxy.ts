@@ -1,99 +1,85 @@
-/**
- * A TCP proxy between the processes and Postgres, which can do what networks do: reset connections, and swallow what is sent.
- *
- * A black hole forwards nothing, or only what goes to the server, and ends in resets, as behind a router that has forgotten its connections.
- */
+/** A TCP proxy in front of Postgres that a test steers: connections that are cut at a word, or that hear nothing any more. */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Socket } from "node:net"
 import { connect, createServer } from "node:net"
 
 export interface Proxy {
-  readonly port: number
-  /** Resets each connection with this probability, and gives how many. */
-  readonly reset: (chosen: () => boolean) => number
-  /** From now on the chosen connections, and all new ones, are silent: gives how many, and what ends it. */
-  readonly swallow: (
-    chosen: () => boolean,
-    what?: Swallowed
-  ) => { readonly swallowed: number; readonly end: () => void }
+  /** The given URL, through the proxy. */
+  readonly url: string
+  /**
+   * Cuts the connection that says `word` next: when the server has answered it (`answered`), or before the server gets to hear it. Once.
+   */
+  readonly cutAt: (word: string, when: "answered" | "unheard") => void
+  /** From now on nothing comes back on the connections that are open. New ones work. */
+  readonly deafen: () => void
+  readonly connections: () => number
 }
 
-/** `answers`: what clients send arrives, a COMMIT for example, and they do not hear of it. */
-export type Swallowed = "everything" | "answers"
-
-interface Pair {
-  readonly client: Socket
-  readonly server: Socket
-}
-
-const resetBoth = ({ client, server }: Pair) => {
-  client.resetAndDestroy()
-  server.resetAndDestroy()
-}
-
-/** Runs in the scope, on a free port of loopback. */
-export const makeProxy = (targetPort: number) =>
-  Effect.gen(function*() {
-    const pairs = new Set<Pair>()
-    const silent = new Map<Pair, Swallowed>()
-    let hole: Swallowed | undefined
-
-    const listener = createServer({ noDelay: true }, (client) => {
-      const server = connect({ port: targetPort, host: "127.0.0.1", noDelay: true })
-      const pair = { client, server }
-      pairs.add(pair)
-      if (hole !== undefined) silent.set(pair, hole)
-      const forward = (from: Socket, to: Socket) => {
-        from.on("data", (data) => {
-          const swallowed = silent.get(pair)
-          if (swallowed === undefined || (swallowed === "answers" && to === server)) to.write(data)
-        })
-        // In the hole nobody hears of the end either.
-        const close = () => {
-          if (silent.has(pair)) return
-          pairs.delete(pair)
-          to.destroy()
-        }
-        from.on("error", close).on("close", close)
-      }
-      forward(client, server)
-      forward(server, client)
+const listening = (server: ReturnType<typeof createServer>) =>
+  new Promise<number>((resolve, reject) => {
+    server.once("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      resolve(typeof address === "object" && address !== null ? address.port : 0)
     })
+  })
 
-    yield* Effect.acquireRelease(
-      Effect.callback<void>((resume) => {
-        listener.listen(0, "127.0.0.1", () => resume(Effect.void))
-      }),
-      () =>
-        Effect.sync(() => {
-          for (const pair of pairs) resetBoth(pair)
-          listener.close()
-        })
-    )
-    const address = listener.address()
-
-    return {
-      port: typeof address === "object" && address !== null ? address.port : 0,
-      reset: (chosen) => {
-        const victims = [...pairs].filter(chosen)
-        for (const pair of victims) resetBoth(pair)
-        return victims.length
-      },
-      swallow: (chosen, what = "everything") => {
-        hole = what
-        const victims = [...pairs].filter(chosen)
-        for (const pair of victims) silent.set(pair, what)
-        return {
-          swallowed: victims.length,
-          end: () => {
-            hole = undefined
-            for (const pair of silent.keys()) {
-              pairs.delete(pair)
-              resetBoth(pair)
-            }
-            silent.clear()
-          }
-        }
+/** In front of the server of `url`, until the scope closes. */
+export const startProxy = (url: string): Effect.Effect<Proxy, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const target = new URL(url)
+    const open = new Set<{ readonly client: Socket; readonly server: Socket; deaf: boolean }>()
+    let cut: { readonly word: string; readonly when: "answered" | "unheard" } | undefined
+    const server = createServer((client) => {
+      const upstream = connect(Number(target.port || 5432), target.hostname)
+      const pair = { client, server: upstream, deaf: false }
+      open.add(pair)
+      let cutOnAnswer = false
+      const end = () => {
+        open.delete(pair)
+        client.destroy()
+        upstream.destroy()
       }
-    } satisfies Proxy
+      client.on("data", (data) => {
+        if (cut !== undefined && data.includes(cut.word)) {
+          const { when } = cut
+          cut = undefined
+          if (when === "unheard") return end()
+          cutOnAnswer = true
+        }
+        upstream.write(data)
+      })
+      upstream.on("data", (data) => {
+        if (cutOnAnswer) return end()
+        if (!pair.deaf) client.write(data)
+      })
+      for (const socket of [client, upstream]) socket.on("error", end).on("close", end)
+    })
+    const port = yield* Effect.acquireRelease(
+      Effect.promise(() => listening(server)),
+      () =>
+        Effect.promise(() =>
+          new Promise<void>((resolve) => {
+            for (const { client, server } of open) {
+              client.destroy()
+              server.destroy()
+            }
+            server.close(() => resolve())
+          })
+        )
+    )
+    const through = new URL(url)
+    through.hostname = "127.0.0.1"
+    through.port = String(port)
+    return {
+      url: through.toString(),
+      cutAt: (word, when) => {
+        cut = { word, when }
+      },
+      deafen: () => {
+        for (const pair of open) pair.deaf = true
+      },
+      connections: () => open.size
+    }
   })

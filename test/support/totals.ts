@@ -31,6 +31,9 @@ export const totalsIn = (table: string, version = 1, more: { readonly onFailure?
 
 export const totals = totalsIn("totals")
 
+/** A projection of its own for each table: several may run at the same time. */
+export const totalsAt = (table: string) => ({ ...totalsIn(table), name: table, onLive: undefined })
+
 /** What the read model is to be: the fold of the whole log. */
 export const foldOfLog = Effect.flatMap(SqlClient, (sql) =>
   sql<{ id: string; total: number; events: number }>`

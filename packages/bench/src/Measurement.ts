@@ -9,6 +9,8 @@ export interface Contestant {
   readonly name: string
   /** Which settings it runs with, and what it does that the others do not. */
   readonly settings: string
+  /** Not a peer but what the server allows at best, for less work than that of the race: the goal does not go by it. */
+  readonly bound?: boolean
   /** Does the work on an empty database, and gives operations per second. What it sets up is gone with the scope. */
   readonly run: (databaseUrl: string, size: number) => Effect.Effect<number, unknown, Scope.Scope>
 }
@@ -21,7 +23,7 @@ export interface Race {
   readonly quickSize: number
   /** Ours comes first. */
   readonly contestants: readonly [Contestant, ...ReadonlyArray<Contestant>]
-  /** What the median of ours is to be, as a multiple of each peer's. */
+  /** What the median of ours is to be, as a multiple of each peer's; 0 where the two are only to be known. */
   readonly goal: number
 }
 
@@ -30,6 +32,7 @@ export interface Result {
   readonly unit: string
   readonly contestant: string
   readonly settings: string
+  readonly bound: boolean
   /** Operations per second, one for each round. */
   readonly rates: ReadonlyArray<number>
   readonly median: number
@@ -54,6 +57,7 @@ export const toResults = (race: Race, rates: ReadonlyArray<ReadonlyArray<number>
       unit: race.unit,
       contestant: contestant.name,
       settings: contestant.settings,
+      bound: contestant.bound ?? false,
       rates: own,
       median: median(own),
       ratio: ours / median(own)

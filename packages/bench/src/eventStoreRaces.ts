@@ -25,7 +25,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
-import { Pool } from "pg"
+import { Client, Pool } from "pg"
 import type { Contestant, Race } from "./Measurement.ts"
 import { rateOf } from "./runRace.ts"
 
@@ -185,7 +185,7 @@ const oneWriter: Race = {
   unit: "appends/s",
   size: 5_000,
   quickSize: 500,
-  goal: 1.3,
+  goal: 2,
   contestants: [
     ours("EventStore.write at the expected version; writes the outbox as well", (size) =>
       Effect.gen(function*() {
@@ -206,7 +206,32 @@ const oneWriter: Race = {
               expectedStreamVersion: n === 0 ? "STREAM_DOES_NOT_EXIST" : BigInt(n)
             })
           ), { discard: true })
-      ))
+      )),
+    {
+      name: "one INSERT",
+      settings:
+        "the pg client inserts the same JSON into a table of id and data, prepared: no stream, no version, no outbox",
+      bound: true,
+      run: (url, size) =>
+        Effect.gen(function*() {
+          const client = yield* Effect.acquireRelease(
+            Effect.sync(() => new Client({ connectionString: url }).on("error", () => {})),
+            (client) => Effect.promise(() => client.end())
+          )
+          yield* Effect.promise(() => client.connect())
+          yield* Effect.promise(() => client.query("CREATE TABLE events (id uuid PRIMARY KEY, data jsonb NOT NULL)"))
+          const insert = (n: number) =>
+            client.query({
+              name: "insert",
+              text: "INSERT INTO events VALUES ($1, $2)",
+              values: [randomUUID(), JSON.stringify(item(n))]
+            })
+          return yield* rateOf(
+            size,
+            Effect.forEach(range(size), (n) => Effect.promise(() => insert(n)), { discard: true })
+          )
+        })
+    }
   ]
 }
 

@@ -17,10 +17,12 @@ import packageJson from "../package.json" with { type: "json" }
 import { eventStoreRaces } from "./eventStoreRaces.ts"
 import type { Race } from "./Measurement.ts"
 import { asText, environment, writeReport } from "./report.ts"
+import { retentionRaces } from "./retentionRaces.ts"
 import { runRace } from "./runRace.ts"
 
 const suites: { readonly [suite: string]: ReadonlyArray<Race> } = {
-  "event-store": eventStoreRaces
+  "event-store": eventStoreRaces,
+  retention: retentionRaces
 }
 
 const suite = Argument.Literals("suite", ["all", ...Object.keys(suites)]).pipe(

@@ -1,10 +1,10 @@
 /** The database that DATABASE_URL names. */
 import * as PgClient from "@effect/sql-pg/PgClient"
+import { connectionSettings } from "@zakops/outbox/ConnectionSettings"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import type { SqlClient } from "effect/sql/SqlClient"
 import { Problem } from "./Problem.ts"
 
 const form = "postgres://user:password@host:5432/database"
@@ -21,9 +21,13 @@ export const databaseUrl = Effect.gen(function*() {
   return { url: Redacted.make(text), shown: `${url.host || "localhost"}${url.pathname}` }
 })
 
+/** Through a pooler in transaction mode a session keeps no statements. */
+const poolerInUse = Effect.map(connectionSettings, ({ pooler }) => pooler === "transaction")
+
 /** A client that has reached the server: a wrong address, password or database fails here, before anything else is tried. */
 export const layerClient = (url: Redacted.Redacted) =>
-  PgClient.layerFrom(Effect.tap(
-    PgClient.make({ url, applicationName: "zakops" }),
-    (client: SqlClient) => client`SELECT 1`
-  ))
+  PgClient.layerFrom(Effect.gen(function*() {
+    const client = yield* PgClient.make({ url, applicationName: "zakops", prepare: !(yield* poolerInUse) })
+    yield* client`SELECT 1`
+    return client
+  }))

@@ -4,7 +4,8 @@ import type { RestoredFromDump } from "@zakops/event-store/restoredLog"
 import type { InvalidSchemaName } from "@zakops/migrations/SchemaName"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import type { NotMigrated, UnsupportedPostgres } from "@zakops/migrations/Migrations"
-import type { InvalidSetting } from "@zakops/outbox/OutboxConfig"
+import type { InvalidSetting } from "@zakops/outbox/InvalidSetting"
+import type { EmptyFilter, InvalidRequest, NotBlocked, StoppedMidway, UnreadableHistory } from "@zakops/outbox"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { errorReported } from "effect/Runtime"
@@ -29,6 +30,11 @@ export type Known =
   | UnsupportedPostgres
   | RestoredFromDump
   | ProjectionRefused
+  | EmptyFilter
+  | InvalidRequest
+  | NotBlocked
+  | StoppedMidway
+  | UnreadableHistory
   | Problem
 
 /** `where` is the database without its password, for errors that only its server can explain. */

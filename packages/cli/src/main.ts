@@ -8,14 +8,17 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { defaultTeardown } from "effect/Runtime"
 import packageJson from "../package.json" with { type: "json" }
+import { command as dead } from "./dead.ts"
+import { command as keys } from "./keys.ts"
 import { command as migrate } from "./migrate.ts"
 import { command as projections } from "./projections.ts"
 import { command as repairLog } from "./repairLog.ts"
+import { command as rollout } from "./rollout.ts"
 import { command as worker } from "./worker.ts"
 
 const zakops = Command.make("zakops").pipe(
   Command.withDescription("ZakOps Outbox: a transactional outbox, inbox and event log on Postgres"),
-  Command.withSubcommands([migrate, worker, projections, repairLog])
+  Command.withSubcommands([migrate, worker, dead, keys, projections, rollout, repairLog])
 )
 
 Command.run(zakops, { version: packageJson.version }).pipe(

@@ -97,6 +97,11 @@ const follow = Effect.fnUntraced(function*(name: string, version: number) {
     if (state === undefined) return
     yield* Console.log(`${name} version ${version}: ${condition(state)}, ${progress(state)} of the log read`)
     if (state.error !== null) return yield* new Problem({ line: state.error })
+    if (state.status === "retired") {
+      return yield* new Problem({
+        line: `version ${version} of ${name} was replaced by another one meanwhile, and rests`
+      })
+    }
     if (state.runner === null) {
       yield* Console.log("nobody runs it at the moment: the rebuild begins when somebody does")
     } else if (state.status === "live" && !state.resetRequested) return

@@ -69,5 +69,5 @@ export const dealDecider = Decider.make({
       }
     }
   },
-  snapshot: { version: 1, state: Schema.NullOr(Deal), every: 50 }
+  snapshot: { name: "deal", version: 1, state: Schema.NullOr(Deal), every: 50 }
 })

@@ -30,3 +30,13 @@ export const fromTextUnsafe = (text: string): Cursor => {
   if (xid === undefined || position === undefined) throw new InvalidCursor({ text })
   return { xid, position: BigInt(position) }
 }
+
+/** A cursor that was kept from before the log was moved to another server: what stands there by now is somewhere else. */
+export class CursorOfAnotherServer extends Schema.TaggedError<CursorOfAnotherServer>()("CursorOfAnotherServer", {
+  cursor: Schema.String
+}) {
+  override get message() {
+    return `the cursor ${this.cursor} names a transaction that this database server has not reached: it was kept before the log was ` +
+      `moved here. Begin at the start, or at a cursor that was read since "zakops repair-log"`
+  }
+}

@@ -14,6 +14,8 @@ import type * as Schema from "effect/Schema"
 
 /** How the state of long streams is kept, so that a load need not begin at the first event. Never needed for a right answer. */
 export interface SnapshotPolicy<State> {
+  /** What the state is, among those that other deciders fold the same streams to. At most 100 characters. */
+  readonly name: string
   /** Raise it when the meaning of the state changes: older snapshots are then ignored. */
   readonly version: number
   // oxlint-disable-next-line typescript/no-explicit-any -- whatever JSON the state is kept as
@@ -74,6 +76,17 @@ export const make = <Command, State, E, const D extends ReadonlyArray<AnyEventDe
       `the decider of ${parts.aggregateType} cannot have ${elsewhere.type}, an event of ${elsewhere.aggregateType}`
     )
   }
+  if (definitions.size < parts.definitions.length) {
+    const types = parts.definitions.map(({ type }) => type)
+    const twice = types.find((type, index) => types.indexOf(type) < index)
+    throw new TypeError(`the decider of ${parts.aggregateType} has two definitions of ${twice}`)
+  }
+  const { snapshot } = parts
+  if (snapshot !== undefined && (snapshot.name.length === 0 || snapshot.name.length > 100)) {
+    throw new TypeError(
+      `the name of a snapshot of ${parts.aggregateType} has 1 to 100 characters: ${JSON.stringify(snapshot.name)}`
+    )
+  }
   type Event = HappeningOf<D[number]>
   return {
     aggregateType: parts.aggregateType,
@@ -81,7 +94,7 @@ export const make = <Command, State, E, const D extends ReadonlyArray<AnyEventDe
     initial: parts.initial,
     decide: parts.decide,
     evolve: parts.evolve,
-    snapshot: parts.snapshot,
+    snapshot,
     read: (envelope) => {
       const definition = definitions.get(envelope.eventType)
       return definition === undefined

@@ -7,10 +7,12 @@
  */
 import type { Event, Happening } from "@zakops/events/EventDefinition"
 import { EventPublisher } from "@zakops/events/EventPublisher"
+import { InvalidEvent } from "@zakops/events/InvalidEvent"
 import * as Database from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import type { NewEntry } from "@zakops/outbox/Emission"
 import type { EmitError } from "@zakops/outbox/Outbox"
+import { makeDirectRecorder } from "@zakops/outbox/directRecorder"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
 import { publishDirectly } from "@zakops/outbox/publishDirectly"
 import { requireOwnTransaction } from "@zakops/outbox/requireOwnTransaction"
@@ -18,14 +20,12 @@ import type { Transaction } from "@zakops/outbox/TransactionalPublisher"
 import { TransactionalPublisher } from "@zakops/outbox/TransactionalPublisher"
 import { Wakeup } from "@zakops/outbox/Wakeup"
 import * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { SqlError } from "effect/sql/SqlError"
-import { isSqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
 import { appendEvents } from "./appendEvents.ts"
 import type { Appended, Executed, Loaded, LoadError } from "./commands.ts"
@@ -33,15 +33,18 @@ import { commands } from "./commands.ts"
 import type { Decider } from "./Decider.ts"
 import { channelOf } from "./EventLog.ts"
 import { gatherAppends } from "./gatherAppends.ts"
+import { isPassing } from "./handlerFailure.ts"
 import type { InlineProjection } from "./InlineProjection.ts"
-import { InlineProjectionFailed } from "./InlineProjection.ts"
+import type { InlineProjectionFailed } from "./InlineProjection.ts"
+import { runInline } from "./InlineProjection.ts"
 import type { Direction } from "./readStream.ts"
 import { readStream } from "./readStream.ts"
 import type { RecordedEvent, UnreadableRow } from "./RecordedEvent.ts"
 import { requireThisCluster } from "./restoredLog.ts"
 import type { RestoredFromDump } from "./restoredLog.ts"
 import type { ExpectedVersion, StreamId } from "./StreamId.ts"
-import { toText, TransactionTooOld, WrongExpectedVersion } from "./StreamId.ts"
+import type { TransactionTooOld } from "./StreamId.ts"
+import { problemOfExpected, WrongExpectedVersion } from "./StreamId.ts"
 import type { AppendOptions } from "./toStreamEntries.ts"
 import { toStreamEntries } from "./toStreamEntries.ts"
 
@@ -71,7 +74,10 @@ export class EventStore extends Context.Service<EventStore, {
     events: ReadonlyArray<Event>,
     options?: AppendOptions
   ) => Effect.Effect<Appended, AppendError, Transaction>
-  /** As `append`, in a transaction of its own, which is its one statement; in the open transaction where there is one. */
+  /**
+   * As `append`, in a transaction of its own, which is its one statement; in the open transaction where there is one. What Postgres rolls
+   * back in its own transaction (deadlocks, serialization failures) is written again, at most 10 times.
+   */
   readonly write: (
     stream: StreamId,
     expected: ExpectedVersion,
@@ -143,58 +149,56 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
       const readPage = readStream(db)
       // Processors have nothing to do where the outbox is switched off, and look in vain.
       const wake = wakeup.announceWith(channelOf(db.schema))
-      const publish = publishDirectly(db, publisher)
+      const publish = publishDirectly(db, publisher, yield* makeDirectRecorder(db))
 
       const toEntries = toStreamEntries(config)
 
-      const runInline = Effect.fnUntraced(function*(stream: StreamId, version: number, count: number) {
-        const events = yield* Effect.orDie(readPage(stream, "forward", version - count + 1, count))
-        if (!Arr.isReadonlyArrayNonEmpty(events)) return
-        for (const { handle, name } of options.inline) {
-          yield* handle(events).pipe(
-            Effect.updateContext((context: Context.Context<never>) =>
-              Context.merge(inlineServices, context) as Context.Context<R>
-            ),
-            Effect.catchCause((cause) =>
-              Cause.hasInterrupts(cause)
-                ? Effect.failCause(cause as Cause.Cause<never>)
-                : new InlineProjectionFailed({ projection: name, stream: toText(stream), cause: Cause.squash(cause) })
-            )
-          )
-        }
+      const handleInline = runInline(db, options.inline, inlineServices as Context.Context<R>)
+      const project = Effect.fnUntraced(function*(stream: StreamId, version: number, count: number) {
+        const events = yield* Effect.catchTag(
+          readPage(stream, "forward", version - count + 1, count),
+          "UnreadableRow",
+          Effect.die
+        )
+        if (Arr.isReadonlyArrayNonEmpty(events)) yield* handleInline(stream, events)
       })
 
       /** In the open transaction; without one, the statement is its own. */
       const write = Effect.fnUntraced(
         function*(stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) {
           const version = yield* appendToStream(stream, expected, entries)
-          if (!config.enabled) yield* publish(entries)
-          if (options.inline.length > 0) yield* runInline(stream, version, entries.length)
+          const direct = entries.filter(({ mode }) => mode !== "outbox")
+          if (direct.length > 0) yield* publish(direct)
+          if (options.inline.length > 0) yield* project(stream, version, entries.length)
           yield* sql.afterCommit(wake)
           return { version, ids: entries.map((entry) => entry.id) }
         }
       )
       // What fails after the statement has to take it back without ending the caller's transaction: that takes a savepoint.
-      const oneStatement = config.enabled && options.inline.length === 0
+      const isOneStatement = (entries: ReadonlyArray<NewEntry>) =>
+        options.inline.length === 0 && entries.every(({ mode }) => mode === "outbox")
       const append = (stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) =>
-        oneStatement
+        isOneStatement(entries)
           ? write(stream, expected, entries)
-          : SqlErrors.lossAsFailure(sql.withTransaction(write(stream, expected, entries)))
+          : sql.withTransaction(write(stream, expected, entries))
 
       const inTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
 
-      /** Again from the beginning, when only a new transaction can do it. */
+      /**
+       * Again from the beginning, when only a new transaction can do it. Ports without errors of their own (`SubjectKeys`) can tell of a
+       * deadlock only by dying of it.
+       */
       const inOwnTransaction = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-        Effect.retry(self, { schedule: shortly, times: 10, while: isPassing })
+        Effect.retry(SqlErrors.lostAsFailure(self), { schedule: shortly, times: 10, while: isPassing })
 
       const gathered = yield* gatherAppends(db, appendToStream)
       /** Where no transaction of the caller's is open, appends of several callers share one. */
       const appendAnywhere = (stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) =>
         Effect.flatMap(inTransaction, (inner): Effect.Effect<Appended, AppendError> => {
           if (inner) return append(stream, expected, entries)
-          if (!oneStatement) return inOwnTransaction(append(stream, expected, entries))
+          if (!isOneStatement(entries)) return inOwnTransaction(append(stream, expected, entries))
           return Effect.map(
-            Effect.tap(gathered(stream, expected, entries), wake),
+            Effect.tap(inOwnTransaction(gathered(stream, expected, entries)), wake),
             (version) => ({ version, ids: entries.map((entry) => entry.id) })
           )
         })
@@ -228,10 +232,12 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
       return EventStore.of({
         append: Effect.fnUntraced(function*(stream, expected, events, options) {
           yield* requireOwnTransaction(db)
+          yield* requireExpectation(expected, events)
           const entries = yield* toEntries(stream, events, options)
           return yield* append(stream, expected, entries)
         }),
         write: Effect.fnUntraced(function*(stream, expected, events, options) {
+          yield* requireExpectation(expected, events)
           const entries = yield* toEntries(stream, events, options)
           return yield* appendAnywhere(stream, expected, entries)
         }),
@@ -265,9 +271,12 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
 
 const isConflict = (error: unknown) => error instanceof WrongExpectedVersion
 
-/** What a new transaction gets over: serialization failures and deadlocks among them (class 40). */
-const isPassing = (error: unknown) =>
-  error instanceof TransactionTooOld || (isSqlError(error) && (SqlErrors.sqlState(error)?.startsWith("40") ?? false))
+const requireExpectation = (expected: ExpectedVersion, events: ReadonlyArray<Event>) => {
+  const problem = problemOfExpected(expected)
+  return problem === undefined
+    ? Effect.void
+    : new InvalidEvent({ eventType: events[0]?.type ?? "", field: "expected", problem })
+}
 
 /** What building the layer can fail with. */
 export type StartError = RestoredFromDump | SqlError

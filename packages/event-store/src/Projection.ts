@@ -105,6 +105,8 @@ export const make: {
     throw new TypeError(`the version of projection ${name} is ${version}, which is no whole number from 1 up`)
   }
   const byType = new Map(handlers.map((handler) => [handler.type, handler]))
+  const twice = handlers.find(({ type }, index) => handlers.findIndex((other) => other.type === type) < index)
+  if (twice !== undefined) throw new TypeError(`projection ${name} has two handlers of ${twice.type}`)
   return {
     name,
     version,

@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { subscriptionOf } from "./Projection.ts"
+import { isRead } from "./projectionRecord.ts"
 
 /** `building`: it has not caught up yet. `live`: the one to be read. `retired`: another version is live. */
 export type Status = "building" | "live" | "retired"
@@ -61,13 +62,13 @@ export const list = (name?: string): Access<ReadonlyArray<ProjectionState>> =>
       ORDER BY projection.name, projection.version`
   })
 
-/** The version to be read, if there is one yet. */
+/** The version to be read, if there is one yet: also while it is being rebuilt in place. */
 export const liveVersion = (name: string): Access<Option.Option<number>> =>
   Effect.gen(function*() {
     const { sql, table } = yield* Database.make
-    const [row] = yield* sql<
-      { version: number }
-    >`SELECT version FROM ${table.projections} WHERE name = ${name} AND status = 'live'`
+    const [row] = yield* sql<{ version: number }>`
+      SELECT version FROM ${table.projections} WHERE name = ${name} AND ${isRead(sql)}
+      ORDER BY status = 'live' DESC, live_at DESC LIMIT 1`
     return Option.map(Option.fromUndefinedOr(row), ({ version }) => version)
   })
 
@@ -87,7 +88,7 @@ const versionToChange = Effect.fnUntraced(function*(name: string, version: numbe
 
 /**
  * Asks whoever runs the projection to empty its read model and build it anew from the first event: the given version, or the live one.
- * Gives the version. Refused where it has no `reset`.
+ * Gives the version. Refused where it has no `reset`, and where another version has replaced it.
  */
 export const requestRebuild = (name: string, version?: number): Access<number, ProjectionRefused> =>
   Effect.gen(function*() {
@@ -97,6 +98,13 @@ export const requestRebuild = (name: string, version?: number): Access<number, P
       return yield* new ProjectionRefused({
         projection: name,
         reason: `version ${state.version} has no reset: give it one, or raise its version to build a new one beside it`
+      })
+    }
+    if (state.status === "retired") {
+      return yield* new ProjectionRefused({
+        projection: name,
+        reason:
+          `version ${state.version} was replaced by another one: switch to it first, to have it built and live again`
       })
     }
     yield* sql`UPDATE ${table.projections} SET reset_requested = true WHERE name = ${name} AND version = ${state.version}`
@@ -111,8 +119,9 @@ export const requestSwitch = (name: string, version: number): Access<void, Proje
   Effect.gen(function*() {
     const { sql, table } = yield* Database.make
     yield* versionToChange(name, version)
-    yield* sql`UPDATE ${table.projections} SET switch_requested = true, status = CASE WHEN status = 'live' THEN status ELSE 'building' END
-      WHERE name = ${name} AND version = ${version}`
+    // The live one has nothing to be switched to.
+    yield* sql`UPDATE ${table.projections} SET switch_requested = true, status = 'building'
+      WHERE name = ${name} AND version = ${version} AND NOT ${isRead(sql)}`
   })
 
 /** The subscription of a projection's version, for its parked events: the given version, or the live one. */

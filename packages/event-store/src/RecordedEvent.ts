@@ -29,6 +29,8 @@ export interface LogRow {
   readonly xid: string
   readonly position: bigint
   readonly stream_version: number | null
+  /** Its data is too large for the client to receive, and was left in the table. */
+  readonly oversize: boolean
   readonly [column: string]: unknown
 }
 
@@ -38,20 +40,55 @@ export interface LogRow {
  */
 export const columns = (sql: SqlClient, time: Fragment): Fragment =>
   sql`log.id, coalesce(log.correlation_id, log.id) AS correlation_id, log.aggregate_type, log.aggregate_id,
-    coalesce(log.event_type, '') AS event_type, coalesce(log.schema_version, 1) AS schema_version, log.event_data, log.trace_id,
-    log.headers, coalesce(log.created_at, ${time}) AS created_at, log.stream_version::float8 AS stream_version,
-    log.xid::text AS xid, log.position`
+    coalesce(log.event_type, '') AS event_type, coalesce(log.schema_version, 1) AS schema_version,
+    CASE WHEN ${sql.literal(oversize)} THEN NULL ELSE log.event_data END AS event_data, ${
+    sql.literal(oversize)
+  } AS oversize,
+    log.trace_id, log.headers, least(coalesce(log.created_at, ${time}), ${sql.literal(lastDate)}) AS created_at,
+    log.stream_version::float8 AS stream_version, log.xid::text AS xid, log.position`
+
+// The driver refuses messages over 16 MiB, and would lose the connection with the whole page. The stored size is cheap to look at, and
+// compression cannot hide 12 MiB behind 32 kB (pglz reaches about 1:270).
+const oversize =
+  `coalesce(pg_column_size(log.event_data) > 32768 AND octet_length(log.event_data::text) > 12582912, false)`
+
+// Postgres has later times than a Date can hold, infinity among them: they are read as the last of those.
+const lastDate = `'275760-09-12 00:00:00Z'::timestamptz`
 
 export const fromRow = (row: LogRow): Result.Result<RecordedEvent, UnreadableRow> =>
-  Result.mapBoth(toEnvelope(row), {
-    onFailure: (reason) => new UnreadableRow({ position: row.position, reason }),
-    onSuccess: (envelope) => ({
-      envelope,
-      streamVersion: row.stream_version,
-      cursor: { xid: row.xid, position: row.position }
-    })
-  })
+  Result.mapBoth(
+    row.oversize ? Result.fail("its data is larger than 12 MiB, more than the client receives") : toEnvelope(row),
+    {
+      onFailure: (reason) => new UnreadableRow({ position: row.position, reason }),
+      onSuccess: (envelope) => ({
+        envelope,
+        streamVersion: row.stream_version,
+        cursor: { xid: row.xid, position: row.position }
+      })
+    }
+  )
 
 /** All of the rows, or the first that cannot be read. */
 export const fromRows = (rows: ReadonlyArray<LogRow>): Result.Result<Array<RecordedEvent>, UnreadableRow> =>
   Result.all(rows.map(fromRow))
+
+/** Where a row stands that cannot be read, so that it can be parked: of its envelope only what identifies it, and no data. */
+export const outlineOf = (row: LogRow): RecordedEvent => {
+  const text = (column: string) => typeof row[column] === "string" ? row[column] : null
+  return {
+    envelope: {
+      id: text("id") ?? "",
+      correlationId: text("correlation_id") ?? "",
+      aggregateType: text("aggregate_type"),
+      aggregateId: text("aggregate_id"),
+      eventType: text("event_type") ?? "",
+      schemaVersion: 1,
+      data: null,
+      traceId: null,
+      headers: {},
+      createdAt: new Date(0)
+    },
+    streamVersion: row.stream_version,
+    cursor: { xid: row.xid, position: row.position }
+  }
+}

@@ -8,14 +8,23 @@ export interface StreamId {
   readonly aggregateId: string
 }
 
-/** `deal/42`, for messages. */
+/** `deal/42`, for messages only: other parts may give the same text. */
 export const toText = ({ aggregateId, aggregateType }: StreamId): string => `${aggregateType}/${aggregateId}`
+
+/** For maps: no two streams have the same. */
+export const toKey = ({ aggregateId, aggregateType }: StreamId): string => JSON.stringify([aggregateType, aggregateId])
 
 /**
  * What a stream has to look like for an append to be taken: exactly this version (0 for an empty stream), `"any"`, `"noStream"`, or
  * `"streamExists"`.
  */
 export type ExpectedVersion = number | "any" | "noStream" | "streamExists"
+
+/** What is wrong with an expectation, if anything: words that follow its name. Postgres would take -1 or NaN for something else. */
+export const problemOfExpected = (expected: ExpectedVersion): string | undefined =>
+  typeof expected !== "number" || (Number.isSafeInteger(expected) && expected >= 0)
+    ? undefined
+    : `is ${expected}, and a version is a whole number from 0 up`
 
 /** Somebody else has appended in between, or the stream is (not) there. Nothing was written, and the transaction is usable. */
 export class WrongExpectedVersion extends Schema.TaggedError<WrongExpectedVersion>()("WrongExpectedVersion", {

@@ -7,10 +7,10 @@
 import { PgClient } from "@effect/sql-pg/PgClient"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { EventSource } from "@zakops/events/EventSource"
-import { SetAside, SourceFailed } from "@zakops/events/EventSource"
+import type { SourceFailed } from "@zakops/events/EventSource"
+import { SetAside } from "@zakops/events/EventSource"
 import * as Database from "@zakops/migrations/Database"
 import type { InvalidSchemaName } from "@zakops/migrations/SchemaName"
-import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -18,22 +18,30 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import { isSqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
 import type { Cursor } from "./Cursor.ts"
-import { start } from "./Cursor.ts"
-import { follow, outlastTrouble } from "./followLog.ts"
+import { follow } from "./followLog.ts"
 import { advance, whileOwner } from "./lease.ts"
-import { behindText, dueParked, lookAgainAtNewer, park, removeParked } from "./parkedEvents.ts"
-import type { LogFilter } from "./readLog.ts"
-import { currentEnd, readLog } from "./readLog.ts"
+import type { ParkReason } from "./parkedEvents.ts"
+import {
+  behindText,
+  dueParked,
+  lookAgainAtNewer,
+  park,
+  parkAgain,
+  removeParked,
+  splitBehind,
+  stillBehind
+} from "./parkedEvents.ts"
+import type { LogFilter, Page } from "./readLog.ts"
+import { readLog } from "./readLog.ts"
 import type { RecordedEvent } from "./RecordedEvent.ts"
-import { UnreadableRow } from "./RecordedEvent.ts"
-import { requireThisCluster, RestoredFromDump } from "./restoredLog.ts"
+import { requireThisCluster } from "./restoredLog.ts"
+import type { StartFrom } from "./startReading.ts"
+import { cursorOf, outlastReading } from "./startReading.ts"
 import { measureLag } from "./SubscriptionLag.ts"
 
-/** The first event of the log; what commits from now on; or after a cursor that was kept elsewhere. */
-export type StartFrom = "start" | "now" | Cursor
+export type { StartFrom }
 
 export interface Options {
   /** Where to begin; for a subscription that has a checkpoint, that comes first. `"start"` unless given. */
@@ -51,16 +59,22 @@ export interface DurableOptions extends Options {
   readonly lease?: Duration.Input | undefined
 }
 
-export const defaults = (options: DurableOptions = {}) => ({
+export const defaults = (options: DurableOptions = {}) => {
+  const { batchSize = 100 } = options
+  // With none at a time it would look for ever and never find anything.
+  if (!Number.isInteger(batchSize) || batchSize < 1) {
+    throw new TypeError(`batchSize is ${batchSize}, and a batch has a whole number of events from 1 up`)
+  }
+  return withDefaults(options, batchSize)
+}
+
+const withDefaults = (options: DurableOptions, batchSize: number) => ({
+  batchSize,
   from: options.from ?? "start",
   filter: options.filter ?? {},
-  batchSize: options.batchSize ?? 100,
   pollInterval: Duration.fromInputUnsafe(options.pollInterval ?? "1 second"),
   lease: Duration.fromInputUnsafe(options.lease ?? "5 seconds")
 })
-
-export const cursorOf = (db: Database.Database, from: StartFrom): Effect.Effect<Cursor, SqlError> =>
-  from === "start" ? Effect.succeed(start) : from === "now" ? currentEnd(db) : Effect.succeed(from)
 
 /** Runs `self` when it is due for the first time, and then at most once a second. */
 export const onceASecond = <A, E, R>(self: Effect.Effect<A, E, R>) => {
@@ -77,8 +91,8 @@ export const onceASecond = <A, E, R>(self: Effect.Effect<A, E, R>) => {
  * over within the lease and a poll when it dies, or at once when it stops. While it runs it sets the metrics
  * `zakops_subscription_lag_events` and `zakops_subscription_lag_seconds`.
  *
- * An event that the handler sets aside is parked, with those of its aggregate behind it. One that was newer than the build is tried again
- * when a runner starts, and every minute.
+ * An event that the handler sets aside is parked, with those of its aggregate behind it, and so is one whose row cannot be read. One that
+ * was newer than the build is tried again when a runner starts, and every minute.
  */
 export const make = Effect.fnUntraced(function*(name: string, options?: DurableOptions): Effect.fn.Return<
   EventSource,
@@ -91,8 +105,8 @@ export const make = Effect.fnUntraced(function*(name: string, options?: DurableO
   const read = readLog(db, filter, name)
   const moveTo = advance(db)
   const parkIn = park(db, name)
+  const again = parkAgain(db, name)
   const remove = removeParked(db, name)
-
   const outlast = outlastReading(`subscription ${name}`, name)
 
   const consume = <E, R>(
@@ -105,45 +119,83 @@ export const make = Effect.fnUntraced(function*(name: string, options?: DurableO
         (error) => error instanceof SetAside ? Effect.succeedSome(error) : Effect.fail(error as E)
       )
 
-    const handOut = Effect.fnUntraced(function*(events: ReadonlyArray<RecordedEvent>) {
+    /** In a transaction that only the holder of the lease can make, and that keeps operators out until it ends. */
+    const fenced = <A>(owner: string, at: Cursor, self: Effect.Effect<A, SqlError>) =>
+      outlast(db.sql.withTransaction(Effect.andThen(moveTo(name, owner, at), self)))
+
+    /** Parks those that wait behind a parked one, and gives the others. */
+    const parkBehind = Effect.fnUntraced(function*(page: Page) {
+      const behind = yield* stillBehind(db, name)(page.behind)
+      const [free, waiting] = splitBehind(page.events, behind)
+      for (const event of waiting) yield* parkIn(event, "behind", behindText)
+      return free
+    })
+
+    const handOut = Effect.fnUntraced(function*(
+      owner: string,
+      at: Cursor,
+      events: ReadonlyArray<RecordedEvent>,
+      unreadable: Page["unreadable"]
+    ) {
       let rest = events
-      while (Arr.isReadonlyArrayNonEmpty(rest)) {
-        const aside = yield* tryHandle(rest)
+      while (rest.length > 0) {
+        const next = rest.findIndex(({ envelope }) => unreadable.has(envelope.id))
+        const readable = next < 0 ? rest : rest.slice(0, next)
+        const handled = Arr.isReadonlyArrayNonEmpty(readable) ? yield* tryHandle(readable) : Option.none<SetAside>()
+        const aside = Option.orElse(
+          handled,
+          () => Option.map(Option.fromUndefinedOr(rest[next]), unreadableAside(unreadable))
+        )
         if (Option.isNone(aside)) return
-        const at = rest.findIndex(({ envelope }) => envelope.id === aside.value.eventId)
-        const event = rest[at]
+        const index = rest.findIndex(({ envelope }) => envelope.id === aside.value.eventId)
+        const event = rest[index]
         if (event === undefined) {
           return yield* Effect.die(
             new Error(`subscription ${name}: the handler set aside ${aside.value.eventId}, which was not in its batch`)
           )
         }
+        const after = rest.slice(index + 1)
+        const followers = after.filter(sameAggregate(event))
         yield* tellParked(name, event, aside.value)
-        yield* outlast(parkIn(event, aside.value.reason, aside.value.error))
-        const after = rest.slice(at + 1)
-        for (const follower of after.filter(sameAggregate(event))) {
-          yield* outlast(parkIn(follower, "behind", behindText))
-        }
+        yield* fenced(
+          owner,
+          at,
+          Effect.andThen(
+            parkIn(event, aside.value.reason, aside.value.error),
+            Effect.forEach(followers, (follower) => parkIn(follower, "behind", behindText), { discard: true })
+          )
+        )
         rest = after.filter((other) => !sameAggregate(event)(other))
       }
     })
 
-    const tryParked = Effect.gen(function*() {
-      while (true) {
-        const due = yield* outlast(dueParked(db, name))
-        if (due.length === 0) return
-        for (const event of due) {
-          const aside = yield* tryHandle([event])
-          yield* Option.match(aside, {
-            onNone: () => outlast(db.sql.withTransaction(remove(event.envelope.id))),
-            onSome: ({ error, reason }) => outlast(parkIn(event, reason, error))
-          })
+    const tryParked = (owner: string, at: () => Cursor) =>
+      Effect.gen(function*() {
+        while (true) {
+          const due = yield* outlast(dueParked(db, name))
+          if (due.length === 0) return
+          for (const { event, reason: before, unreadable } of due) {
+            const { id } = event.envelope
+            const aside = unreadable === undefined
+              ? yield* tryHandle([event])
+              : Option.some(new SetAside({ eventId: id, reason: "failed", error: unreadable.message }))
+            if (Option.isSome(aside)) {
+              const { error, reason } = aside.value
+              if (isNews(before, reason)) yield* tellParked(name, event, { error })
+              yield* fenced(owner, at(), again(id, reason, error))
+            } else yield* fenced(owner, at(), remove(id))
+          }
         }
-      }
-    })
+      })
 
     return outlast(requireThisCluster(db)).pipe(
       Effect.andThen(
-        whileOwner(db, name, { lease, pollInterval, first: cursorOf(db, from), outlast: (self) => outlast(self) })((
+        whileOwner(db, name, {
+          lease,
+          pollInterval,
+          first: cursorOf(db, from, name),
+          outlast: (self) => outlast(self)
+        })((
           { cursor, owner }
         ) =>
           Effect.scoped(Effect.gen(function*() {
@@ -152,7 +204,7 @@ export const make = Effect.fnUntraced(function*(name: string, options?: DurableO
             const waitAfter = yield* Effect.provideService(follow(db, pollInterval), PgClient, client)
             yield* Effect.forkScoped(measureLag(db, name, () => at))
             yield* outlast(lookAgainAtNewer(db, name))
-            const housekeeping = onceASecond(tryParked)
+            const housekeeping = onceASecond(tryParked(owner, () => at))
             while (true) {
               yield* housekeeping
               const page = yield* outlast(read(at, batchSize))
@@ -161,10 +213,8 @@ export const make = Effect.fnUntraced(function*(name: string, options?: DurableO
                 continue
               }
               emptyLooks = 0
-              for (const event of page.events) {
-                if (page.behind.has(event.envelope.id)) yield* outlast(parkIn(event, "behind", behindText))
-              }
-              yield* handOut(page.events.filter(({ envelope }) => !page.behind.has(envelope.id)))
+              const free = page.behind.size === 0 ? page.events : yield* fenced(owner, at, parkBehind(page))
+              yield* handOut(owner, at, free, page.unreadable)
               yield* outlast(moveTo(name, owner, page.end))
               at = page.end
             }
@@ -190,24 +240,11 @@ export const tellParked = (
     `${subscription}: event ${envelope.id} (${envelope.eventType}, position ${cursor.position}) is parked: ${why.error}`
   )
 
-type ReadError = SqlError | UnreadableRow | RestoredFromDump
+const unreadableAside = (unreadable: Page["unreadable"]) => ({ envelope }: RecordedEvent) =>
+  new SetAside({ eventId: envelope.id, reason: "failed", error: unreadable.get(envelope.id)?.message ?? "" })
 
-const isReadError = (error: unknown): error is ReadError =>
-  isSqlError(error) || error instanceof UnreadableRow || error instanceof RestoredFromDump
-
-/** Outlasts the database's trouble; what else goes wrong with reading becomes `SourceFailed`. */
-export const outlastReading = (what: string, source: string) =>
-<A, E = never, R = never>(
-  self: Effect.Effect<A, E | ReadError, R>
-): Effect.Effect<A, Exclude<E, ReadError> | SourceFailed, R> =>
-  Effect.mapError(outlastTrouble(what)(self), (error) =>
-    isReadError(error)
-      ? new SourceFailed({
-        source,
-        reason: isSqlError(error) ? SqlErrors.serverText(error) : error.message,
-        cause: error
-      })
-      : error as Exclude<E, ReadError>)
+/** Whether a failed attempt at an event that is parked tells anything new: a build that is too old is so at every look. */
+export const isNews = (before: ParkReason, now: ParkReason): boolean => before !== "newer" || now !== "newer"
 
 /**
  * The events of the log from `from` on, and those to come, read as they are asked for: a slow consumer slows the reading down. Keeps no
@@ -227,6 +264,8 @@ export const stream = (
       { at: yield* outlast(cursorOf(db, from)), emptyLooks: 0 },
       Effect.fnUntraced(function*({ at, emptyLooks }) {
         const page = yield* outlast(read(at, batchSize))
+        const [unreadable] = page.unreadable.values()
+        if (unreadable !== undefined) return yield* outlast(Effect.fail(unreadable))
         if (page.end !== undefined) return [page.events, Option.some({ at: page.end, emptyLooks: 0 })] as const
         yield* outlast(waitAfter(at, emptyLooks))
         return [[], Option.some({ at, emptyLooks: emptyLooks + 1 })] as const

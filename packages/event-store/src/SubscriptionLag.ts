@@ -38,20 +38,28 @@ const lagSeconds = Metric.gauge("zakops_subscription_lag_seconds", {
   description: "Age of the first event that a subscription has not handled yet"
 })
 
-/** Sets the two metrics of the subscription every 5 s, for as long as it runs: on the process that holds the lease. */
-export const measureLag = (db: Database, subscription: string, cursor: () => Cursor) => {
+/**
+ * Sets the two metrics of the subscription every 5 s, for as long as it runs: on the process that holds the lease. To 0 when it ends, or
+ * where there is no cursor because the subscription rests: what nobody handles is not behind.
+ */
+export const measureLag = (db: Database, subscription: string, cursor: () => Cursor | undefined) => {
   const measure = lagAfter(db)
-  return Effect.suspend(() => measure(cursor())).pipe(
-    Effect.flatMap(({ events, seconds }) =>
-      Effect.all([
-        Metric.update(Metric.withAttributes(lagEvents, { subscription }), events),
-        Metric.update(Metric.withAttributes(lagSeconds, { subscription }), seconds)
-      ], { discard: true })
-    ),
+  const set = ({ events, seconds }: Lag) =>
+    Effect.all([
+      Metric.update(Metric.withAttributes(lagEvents, { subscription }), events),
+      Metric.update(Metric.withAttributes(lagSeconds, { subscription }), seconds)
+    ], { discard: true })
+  const none = { events: 0, seconds: 0 }
+  return Effect.suspend(() => {
+    const at = cursor()
+    return at === undefined ? Effect.succeed(none) : measure(at)
+  }).pipe(
+    Effect.flatMap(set),
     Effect.catch((error) =>
       Effect.logDebug(`the lag of ${subscription} was not measured: ${SqlErrors.serverText(error)}`)
     ),
     Effect.andThen(Effect.sleep("5 seconds")),
-    Effect.forever
+    Effect.forever,
+    Effect.ensuring(set(none))
   )
 }

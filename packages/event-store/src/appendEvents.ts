@@ -24,16 +24,18 @@ export const appendEvents = (db: Database, queue: boolean) => {
     function*(stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) {
       const time = yield* now
       const count = entries.length
-      const numbered = sql`SELECT entries.*, moved.version - ${count}::int + 1 + entries.seq AS stream_version
-        FROM moved, ${asRelation(sql, entries)}`
-      // A single event stands in both inserts as it is: a tenth faster than through a CTE. Many are read from their JSON once.
-      const single = count === 1
-      const events = single ? sql`(${numbered}) AS events` : sql.literal("events")
-      const asCte = single ? sql.literal("") : sql`events AS (${numbered}),`
+      // A single event stands in both inserts as it is, its parameters sent and read once: a tenth faster than materialized. Many
+      // are read from their JSON once.
+      const inlined = sql.literal(count === 1 ? "NOT MATERIALIZED" : "")
+      const events = sql.literal("events")
       const queued = queue ? sql`, queued AS (${insertFrom(db, events, time, entries)})` : sql.literal("")
       const [row] = yield* sql<{ version: number }>`
       WITH moved AS (${moveStream(db, stream, expected, count)}),
-      ${asCte}
+      events AS ${inlined} (
+        SELECT entries.*, moved.version - ${count}::int + 1 + entries.seq AS stream_version FROM moved, ${
+        asRelation(sql, entries)
+      }
+      ),
       logged AS (
         INSERT INTO ${table.agentEvents} (${columns}, stream_version, created_at)
         SELECT ${columns}, stream_version, ${time} FROM ${events} ORDER BY seq

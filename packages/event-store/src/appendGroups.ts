@@ -26,8 +26,9 @@ export const eventsOf = ({ appends }: Group): number => appends.reduce((sum, { e
  * Appends to all streams that can be moved at once, in one statement, and gives their new versions by the group's index. Streams that are
  * locked, or not as expected, are left out.
  *
- * Streams are looked up one by one, and moved by their ctid: a join would be planned while the table is small, and read all of it when it
- * is not.
+ * Streams are looked up one by one, and those that are locked then are moved by ON CONFLICT, which has no other way than the primary key:
+ * an UPDATE is planned while the table is small, and goes on to read all of it when it is not (8 appends to a table of 24,000 streams took
+ * 1.8 ms by ctid, 0.35 ms so).
  */
 export const appendGroups = (db: Database) =>
   Effect.fnUntraced(function*(groups: ReadonlyArray<Group>) {
@@ -52,19 +53,18 @@ export const appendGroups = (db: Database) =>
           AS wanted (index int, aggregate_type varchar, aggregate_id varchar, expected bigint, count int)
       ),
       locked AS (
-        SELECT stream.ctid FROM wanted CROSS JOIN LATERAL (
-          SELECT stream.ctid FROM ${table.streams} AS stream
+        SELECT wanted.aggregate_type, wanted.aggregate_id, wanted.count FROM wanted CROSS JOIN LATERAL (
+          SELECT FROM ${table.streams} AS stream
           WHERE stream.aggregate_type = wanted.aggregate_type AND stream.aggregate_id = wanted.aggregate_id
             AND (wanted.expected IS NULL OR wanted.expected IN (-1, stream.version)) AND stream.xid <= pg_current_xact_id()
           FOR UPDATE SKIP LOCKED
         ) AS stream
       ),
       moved AS (
-        UPDATE ${table.streams} AS stream SET version = stream.version + wanted.count, xid = pg_current_xact_id()
-        FROM wanted
-        WHERE stream.ctid = ANY (ARRAY(SELECT ctid FROM locked))
-          AND stream.aggregate_type = wanted.aggregate_type AND stream.aggregate_id = wanted.aggregate_id
-        RETURNING wanted.index, stream.version
+        INSERT INTO ${table.streams} AS stream (aggregate_type, aggregate_id, version, xid)
+        SELECT aggregate_type, aggregate_id, count, pg_current_xact_id() FROM locked
+        ON CONFLICT (aggregate_type, aggregate_id) DO UPDATE SET version = stream.version + excluded.version, xid = excluded.xid
+        RETURNING aggregate_type, aggregate_id, version
       ),
       created AS (
         INSERT INTO ${table.streams} AS stream (aggregate_type, aggregate_id, version, xid)
@@ -78,9 +78,8 @@ export const appendGroups = (db: Database) =>
         RETURNING aggregate_type, aggregate_id, version
       ),
       placed AS (
-        SELECT wanted.index, moved.version - wanted.count - wanted.first + 1 AS base, moved.version FROM moved JOIN wanted USING (index)
-        UNION ALL
-        SELECT wanted.index, 1 - wanted.first, created.version FROM created JOIN wanted USING (aggregate_type, aggregate_id)
+        SELECT wanted.index, stream.version - wanted.count - wanted.first + 1 AS base, stream.version
+        FROM (SELECT * FROM moved UNION ALL SELECT * FROM created) AS stream JOIN wanted USING (aggregate_type, aggregate_id)
       ),
       events AS (
         SELECT entries.*, placed.base + entries.seq AS stream_version

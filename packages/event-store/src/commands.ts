@@ -2,7 +2,6 @@
 import type { Event, Happening, NewerThanThisBuild, UndecodableEvent } from "@zakops/events/EventDefinition"
 import type { InvalidEvent } from "@zakops/events/InvalidEvent"
 import type { Database } from "@zakops/migrations/Database"
-import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import type { NewEntry } from "@zakops/outbox/Emission"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -36,6 +35,9 @@ export interface Executed<State, Event> extends Loaded<State>, Appended {
   /** What the command made happen. */
   readonly events: ReadonlyArray<Event>
 }
+
+/** For a decider without snapshots. */
+const nothingKept = { seen: "1:1:", snapshot: Option.none<never>() }
 
 /**
  * @param parts `append` writes in the transaction that is open, or in one of its own; `pageSize` events are read at a time
@@ -87,9 +89,12 @@ export const commands = <AppendError>(parts: {
     decider: Decider<Command, State, Event, E, R>,
     stream: StreamId
   ) {
-    const kept = decider.snapshot === undefined ? Option.none() : yield* find(stream, decider.snapshot)
-    const loaded = yield* foldFrom(decider, stream, Option.getOrUndefined(kept))
-    return Option.isSome(loaded) ? loaded.value : Option.getOrThrow(yield* foldFrom(decider, stream, undefined))
+    const { seen, snapshot } = decider.snapshot === undefined ? nothingKept : yield* find(stream, decider.snapshot)
+    const loaded = yield* foldFrom(decider, stream, Option.getOrUndefined(snapshot))
+    return {
+      seen,
+      ...(Option.isSome(loaded) ? loaded.value : Option.getOrThrow(yield* foldFrom(decider, stream, undefined)))
+    }
   })
 
   const makeEvents = <Command, State, Event extends Happening<string, unknown>, E, R>(
@@ -128,9 +133,9 @@ export const commands = <AppendError>(parts: {
     return yield* db.sql.withTransaction(Effect.gen(function*() {
       const appended = yield* append(stream, loaded.version, entries)
       const personal = [...decider.definitions.values()].some((definition) => definition.personal)
-      yield* keep(stream, snapshot, { state, version: appended.version }, personal)
+      yield* keep(stream, snapshot, { state, version: appended.version }, personal ? loaded : undefined)
       return { ...appended, state, events }
-    })).pipe(SqlErrors.lossAsFailure)
+    }))
   })
 
   return { executeOnce, load }

@@ -1,7 +1,8 @@
 /** Waiting at the end of the log: for the wake-up that follows a commit, and for older transactions to end. */
+import { SourceFailed } from "@zakops/events/EventSource"
 import type { Database } from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
-import { listen } from "@zakops/outbox/Notifications"
+import { listen } from "@zakops/outbox/listen"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -19,7 +20,7 @@ export const outlastTrouble =
   (what: string) => <A, E, R>(self: Effect.Effect<A, E | SqlError, R>): Effect.Effect<A, E | SqlError, R> =>
     Effect.retry(
       Effect.tapError(
-        SqlErrors.lossAsFailure(self),
+        SqlErrors.lostAsFailure(self),
         (error) =>
           SqlErrors.isTrouble(error) ? Effect.logWarning(`${what}: ${SqlErrors.serverText(error)}`) : Effect.void
       ),
@@ -36,7 +37,11 @@ const soon = (looks: number): Duration.Duration => Duration.millis(10 * 2 ** Mat
  */
 export const follow = Effect.fnUntraced(function*(db: Database, pollInterval: Duration.Duration) {
   const wakeups = yield* Queue.sliding<void>(1)
-  yield* listen(channelOf(db.schema), Effect.asVoid(Queue.offer(wakeups, void 0)))
+  yield* Effect.catchTag(
+    listen(channelOf(db.schema), Effect.asVoid(Queue.offer(wakeups, void 0))),
+    "InvalidSetting",
+    ({ message }) => new SourceFailed({ source: "the event log", reason: message })
+  )
   const heldBack = isHeldBack(db)
   return Effect.fnUntraced(function*(cursor: Cursor, looks: number) {
     const patience = (yield* heldBack(cursor)) ? soon(looks) : pollInterval

@@ -18,7 +18,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { Append, Group } from "./appendGroups.ts"
 import { appendGroups, eventsOf } from "./appendGroups.ts"
 import type { ExpectedVersion, StreamId, TransactionTooOld, WrongExpectedVersion } from "./StreamId.ts"
-import { toText } from "./StreamId.ts"
+import { toKey } from "./StreamId.ts"
 
 type AppendAlone = (
   stream: StreamId,
@@ -108,7 +108,7 @@ export const gatherAppends = Effect.fnUntraced(function*(db: Database, alone: Ap
 
   /** Takes a lane for a statement that moves the streams. */
   const occupy = (streams: ReadonlyArray<StreamId>): Lane => {
-    const held = new Set(streams.map(toText))
+    const held = new Set(streams.map(toKey))
     busy++
     for (const key of held) moving.add(key)
     let left = false
@@ -122,7 +122,7 @@ export const gatherAppends = Effect.fnUntraced(function*(db: Database, alone: Ap
     return {
       freeStream: (stream) => {
         // By the time a statement ends, another one may be moving the stream already.
-        if (held.delete(toText(stream))) moving.delete(toText(stream))
+        if (held.delete(toKey(stream))) moving.delete(toKey(stream))
         wake()
       },
       ended: Effect.sync(() => {
@@ -168,8 +168,14 @@ export const gatherAppends = Effect.fnUntraced(function*(db: Database, alone: Ap
     Effect.forever,
     Effect.forkScoped
   )
+  let closed = false
   yield* Effect.addFinalizer(() =>
-    Effect.forEach(waiting, ({ version }) => Deferred.interrupt(version), { discard: true })
+    Effect.suspend(() => {
+      closed = true
+      const left = waiting
+      waiting = []
+      return Effect.forEach(left, ({ version }) => Deferred.interrupt(version), { discard: true })
+    })
   )
 
   const inCompany: AppendAlone = (stream, expected, entries) =>
@@ -187,7 +193,10 @@ export const gatherAppends = Effect.fnUntraced(function*(db: Database, alone: Ap
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
         // It may have to wait for the lock of its key.
-        if (entries.some(({ orderingKey }) => orderingKey !== null)) return restore(alone(stream, expected, entries))
+        // And when the scope has closed, nobody is there any more to gather.
+        if (closed || entries.some(({ orderingKey }) => orderingKey !== null)) {
+          return restore(alone(stream, expected, entries))
+        }
         if (busy > 0 || company > 1 || waiting.length > 0) return restore(inCompany(stream, expected, entries))
         // Where appends come one by one, each goes straight: a queue and another fiber would only delay it.
         return Effect.ensuring(restore(alone(stream, expected, entries)), occupy([stream]).ended)
@@ -203,7 +212,7 @@ const fitting = (requests: ReadonlyArray<Request>, mostStreams: number, moving: 
   const streams = new Map<string, ExpectedVersion>()
   let [chosen, events] = [0, 0]
   for (const request of requests) {
-    const key = toText(request.stream)
+    const key = toKey(request.stream)
     const before = streams.get(key)
     const fits = now.length < mostRequests && (now.length === 0 || events + request.entries.length <= mostEvents) &&
       (before === undefined ? chosen < mostStreams && !moving.has(key) : before === "any" && request.expected === "any")
@@ -224,7 +233,7 @@ const fitting = (requests: ReadonlyArray<Request>, mostStreams: number, moving: 
 const toGroups = (requests: ReadonlyArray<Request>): ReadonlyArray<RequestGroup> => {
   const groups = new Map<string, RequestGroup & { readonly appends: Array<Request> }>()
   for (const request of requests) {
-    const key = toText(request.stream)
+    const key = toKey(request.stream)
     const group = groups.get(key)
     if (group === undefined) {
       groups.set(key, { stream: request.stream, expected: request.expected, appends: [request] })

@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
-import type { Cursor } from "./Cursor.ts"
+import type { Cursor, CursorOfAnotherServer } from "./Cursor.ts"
 
 /**
  * Nothing more may be written for the subscription from here: somebody else runs it by now, or its checkpoint is not where this runner
@@ -87,8 +87,8 @@ export const whileOwner = <E0>(
   options: {
     readonly lease: Duration.Duration
     readonly pollInterval: Duration.Duration
-    readonly first: Effect.Effect<Cursor, SqlError>
-    readonly outlast: <A>(self: Effect.Effect<A, SqlError>) => Effect.Effect<A, E0>
+    readonly first: Effect.Effect<Cursor, SqlError | CursorOfAnotherServer>
+    readonly outlast: <A>(self: Effect.Effect<A, SqlError | CursorOfAnotherServer>) => Effect.Effect<A, E0>
   }
 ) => {
   const { first, lease, outlast, pollInterval } = options

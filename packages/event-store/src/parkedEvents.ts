@@ -7,9 +7,10 @@
 import type { Database } from "@zakops/migrations/Database"
 import { errorText } from "@zakops/outbox/errorText"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { Fragment } from "effect/sql/Statement"
-import type { LogRow, RecordedEvent } from "./RecordedEvent.ts"
-import { columns, fromRow } from "./RecordedEvent.ts"
+import type { LogRow, RecordedEvent, UnreadableRow } from "./RecordedEvent.ts"
+import { columns, fromRow, outlineOf } from "./RecordedEvent.ts"
 
 /** `newer`: than the running build. `failed`: until somebody asks for it. `behind`: another one of its aggregate is before it. */
 export type ParkReason = "newer" | "failed" | "behind"
@@ -17,7 +18,9 @@ export type ParkReason = "newer" | "failed" | "behind"
 /** A newer build looks at its start; an older one that was replaced piecemeal, once a minute. */
 const newerEvery = "1 minute"
 
-/** Parks the event, or notes one more failed attempt at it. */
+/**
+ * Parks the event, or notes one more failed attempt at it. To be run by who holds the lease, in the transaction that says so (`advance`).
+ */
 export const park = ({ now, sql, table }: Database, subscription: string) =>
   Effect.fnUntraced(function*(event: RecordedEvent, reason: ParkReason, error: string) {
     const time = yield* now
@@ -37,17 +40,77 @@ export const park = ({ now, sql, table }: Database, subscription: string) =>
 /** The text of those that wait behind another. */
 export const behindText = "an event of the same aggregate is parked before it"
 
-/** The parked events that are to be tried again by now, in the order of the log. */
-export const dueParked = ({ now, sql, table }: Database, subscription: string) =>
-  Effect.gen(function*() {
+/** Notes one more failed attempt at an event that is parked; none at one that was discarded meanwhile. */
+export const parkAgain = ({ now, sql, table }: Database, subscription: string) =>
+  Effect.fnUntraced(function*(eventId: string, reason: ParkReason, error: string) {
     const time = yield* now
-    const rows = yield* sql<LogRow>`
-      SELECT ${
-      columns(sql, time)
-    } FROM ${table.parkedEvents} AS parked JOIN ${table.agentEvents} AS log ON log.id = parked.event_id
-      WHERE parked.subscription = ${subscription} AND parked.retry_at <= ${time}
+    const retryAt = reason === "newer" ? sql`${time} + ${newerEvery}::interval` : sql`NULL::timestamptz`
+    yield* sql`
+      UPDATE ${table.parkedEvents} SET reason = ${reason}, error = ${
+      errorText(error)
+    }, attempts = attempts + 1, retry_at = ${retryAt}
+      WHERE subscription = ${subscription} AND event_id = ${eventId}::uuid`
+  })
+
+/** True for an event of `log` that is parked itself, or has one of its aggregate parked before it. Uses the index parked_events_key. */
+export const isBehind = ({ sql, table }: Database, subscription: string): Fragment =>
+  sql`EXISTS (SELECT 1 FROM ${table.parkedEvents} AS parked WHERE parked.subscription = ${subscription}
+    AND (parked.event_id = log.id OR (parked.aggregate_type = log.aggregate_type AND parked.aggregate_id = log.aggregate_id
+      AND (parked.xid, parked.position) < (log.xid, log.position))))`
+
+/**
+ * Those that are still behind another one, of the events that were when they were read: the one before them may have been discarded since.
+ * Holds until the end of a transaction that has locked the subscription.
+ */
+export const stillBehind = (db: Database, subscription: string) =>
+  Effect.fnUntraced(function*(ids: ReadonlySet<string>) {
+    if (ids.size === 0) return ids
+    const rows = yield* db.sql<{ id: string }>`SELECT log.id FROM ${db.table.agentEvents} AS log
+      WHERE log.id = ANY (${[...ids]}::uuid[]) AND ${isBehind(db, subscription)}`
+    return new Set(rows.map(({ id }) => id))
+  })
+
+/** Those that are free, and those that are behind. */
+export const splitBehind = (events: ReadonlyArray<RecordedEvent>, behind: ReadonlySet<string>) =>
+  [
+    events.filter(({ envelope }) => !behind.has(envelope.id)),
+    events.filter(({ envelope }) => behind.has(envelope.id))
+  ] as const
+
+/** True for an event of `parked` that has none of its aggregate parked before it. */
+const isHead = ({ sql, table }: Database): Fragment =>
+  sql`NOT EXISTS (SELECT 1 FROM ${table.parkedEvents} AS earlier WHERE earlier.subscription = parked.subscription
+    AND earlier.aggregate_type = parked.aggregate_type AND earlier.aggregate_id = parked.aggregate_id
+    AND (earlier.xid, earlier.position) < (parked.xid, parked.position))`
+
+/** Keeps the runner from reading and parking until the end of the open transaction; waits for the batch that it is at. */
+const lockSubscription = ({ sql, table }: Database, subscription: string) =>
+  sql`SELECT 1 FROM ${table.checkpoints} WHERE subscription = ${subscription} FOR UPDATE`
+
+/** A parked event that is to be tried again. */
+export interface DueEvent {
+  readonly event: RecordedEvent
+  readonly reason: ParkReason
+  /** Why its row cannot be read, if so: `event` is an outline then. */
+  readonly unreadable: UnreadableRow | undefined
+}
+
+/** The parked events that are to be tried again by now, in the order of the log: of each aggregate only the first. */
+export const dueParked = (db: Database, subscription: string) =>
+  Effect.gen(function*() {
+    const { now, sql, table } = db
+    const time = yield* now
+    const rows = yield* sql<LogRow & { readonly reason: ParkReason }>`
+      SELECT ${columns(sql, time)}, parked.reason
+      FROM ${table.parkedEvents} AS parked JOIN ${table.agentEvents} AS log ON log.id = parked.event_id
+      WHERE parked.subscription = ${subscription} AND parked.retry_at <= ${time} AND ${isHead(db)}
       ORDER BY log.xid, log.position LIMIT 100`
-    return yield* Effect.forEach(rows, (row) => Effect.fromResult(fromRow(row)))
+    return rows.map((row): DueEvent => {
+      const event = fromRow(row)
+      return Result.isSuccess(event)
+        ? { event: event.success, reason: row.reason, unreadable: undefined }
+        : { event: outlineOf(row), reason: row.reason, unreadable: event.failure }
+    })
   })
 
 /** To be run when a runner starts: its build may know what an older one did not. */
@@ -82,7 +145,7 @@ const unpark = ({ now, sql, table }: Database, subscription: string, which: Frag
     return gone.length
   })
 
-/** Takes one event out: it was handled. Runs best in the transaction of its handling. */
+/** Takes one event out: it was handled. Runs best in the transaction of its handling. Gives 0 where it was discarded meanwhile. */
 export const removeParked = (db: Database, subscription: string) => (eventId: string) =>
   unpark(db, subscription, db.sql`parked.event_id = ${eventId}::uuid`)
 
@@ -96,15 +159,21 @@ const selected = ({ sql }: Database, selection: ParkedSelection): Fragment =>
 export const retryParked = Effect.fnUntraced(function*(db: Database, subscription: string, selection: ParkedSelection) {
   const { now, sql, table } = db
   const time = yield* now
-  const rows = yield* sql`
-    UPDATE ${table.parkedEvents} AS parked SET retry_at = ${time}
-    WHERE subscription = ${subscription} AND reason <> 'behind' AND ${selected(db, selection)} RETURNING 1`
+  const rows = yield* sql.withTransaction(Effect.andThen(
+    lockSubscription(db, subscription),
+    sql`UPDATE ${table.parkedEvents} AS parked SET retry_at = ${time}
+      WHERE subscription = ${subscription} AND (reason <> 'behind' OR ${isHead(db)}) AND ${
+      selected(db, selection)
+    } RETURNING 1`
+  ))
   return rows.length
 })
 
 /** Gives the parked events up for this subscription; those behind them are tried. In one transaction. Gives the number. */
 export const discardParked = (db: Database, subscription: string, selection: ParkedSelection) =>
-  db.sql.withTransaction(unpark(db, subscription, selected(db, selection)))
+  db.sql.withTransaction(
+    Effect.andThen(lockSubscription(db, subscription), unpark(db, subscription, selected(db, selection)))
+  )
 
 /** A parked event as an operator sees it. */
 export interface ParkedEvent {

@@ -1,10 +1,12 @@
 /** Reads the log across streams, in an order that no later commit can change. */
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { Fragment } from "effect/sql/Statement"
 import type { Cursor } from "./Cursor.ts"
-import type { LogRow, RecordedEvent } from "./RecordedEvent.ts"
-import { columns, fromRow } from "./RecordedEvent.ts"
+import { isBehind } from "./parkedEvents.ts"
+import type { LogRow, RecordedEvent, UnreadableRow } from "./RecordedEvent.ts"
+import { columns, fromRow, outlineOf } from "./RecordedEvent.ts"
 
 /** Which events of the log; what is not given lets all pass. */
 export interface LogFilter {
@@ -18,6 +20,8 @@ export interface Page {
   readonly events: ReadonlyArray<RecordedEvent>
   /** Those of `events` that wait behind a parked event of their aggregate, by id. Empty where no subscription was named. */
   readonly behind: ReadonlySet<string>
+  /** Those of `events` whose rows cannot be read, by id: only their outline is there. */
+  readonly unreadable: ReadonlyMap<string, UnreadableRow>
   /** Up to here the log has been read; undefined where there was nothing after the cursor. */
   readonly end: Cursor | undefined
   /** Whether the page was cut short by its limits, so that there may be more at once. */
@@ -59,7 +63,7 @@ export const readLog = (db: Database, filter: LogFilter = {}, subscription?: str
           ORDER BY log.xid, log.position LIMIT ${limit}::int
         ) AS matching ON true
         ORDER BY matching.number`
-    return yield* toPage(rows, limit, breadthLimit)
+    return toPage(rows, limit, breadthLimit)
   })
 }
 
@@ -71,24 +75,29 @@ interface PageRow extends LogRow {
   readonly looked: number | null
 }
 
-const toPage = Effect.fnUntraced(function*(rows: ReadonlyArray<PageRow>, limit: number, breadthLimit: number) {
+const toPage = (rows: ReadonlyArray<PageRow>, limit: number, breadthLimit: number): Page => {
   const matching = rows.filter((row) => row.id !== null)
   const events: Array<RecordedEvent> = []
-  for (const row of matching) events.push(yield* Effect.fromResult(fromRow(row)))
+  const unreadable = new Map<string, UnreadableRow>()
+  for (const row of matching) {
+    const event = fromRow(row)
+    if (Result.isFailure(event)) unreadable.set(String(row.id), event.failure)
+    events.push(Result.isFailure(event) ? outlineOf(row) : event.success)
+  }
   const [first] = rows
   // A page full of matches ends with the last of them; else it ends where the looking did.
   const lookedTo =
     first === undefined || first.end_xid === null || first.end_position === null || events.length === limit
       ? events.at(-1)?.cursor
       : { xid: first.end_xid, position: first.end_position }
-  const page: Page = {
+  return {
     events,
+    unreadable,
     behind: new Set(matching.filter((row) => row.behind).map((row) => String(row.id))),
     end: lookedTo,
     full: events.length === limit || (first?.looked ?? 0) === breadthLimit
   }
-  return page
-})
+}
 
 const toCondition = ({ sql }: Database, filter: LogFilter): Fragment | undefined => {
   const conditions = [
@@ -99,11 +108,6 @@ const toCondition = ({ sql }: Database, filter: LogFilter): Fragment | undefined
   ].flat()
   return conditions.length === 0 ? undefined : sql.and(conditions)
 }
-
-/** True for an event that is parked itself, or has one of its aggregate parked before it. */
-const isBehind = ({ sql, table }: Database, subscription: string): Fragment =>
-  sql`EXISTS (SELECT 1 FROM ${table.parkedEvents} AS parked WHERE parked.subscription = ${subscription}
-    AND (parked.event_id = log.id OR (parked.aggregate_type = log.aggregate_type AND parked.aggregate_id = log.aggregate_id)))`
 
 /**
  * Whether committed events after the cursor wait for an older transaction to end. Nobody tells when it does, if it wrote no events

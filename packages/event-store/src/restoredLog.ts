@@ -80,6 +80,7 @@ export const repairLog: Effect.Effect<Repaired, SqlError | InvalidSchemaName, Sq
     yield* sql`UPDATE ${table.parkedEvents} AS parked SET xid = '1', position = moved.position FROM zakops_moved AS moved
       WHERE moved.id = parked.event_id`
     yield* sql`UPDATE ${table.streams} SET xid = '1'`
+    yield* sql`UPDATE ${table.subjectKeys} SET forgotten_xid = '1' WHERE forgotten_xid IS NOT NULL`
     const [count] = yield* sql<{ events: number }>`SELECT count(*)::int AS events FROM zakops_moved`
     return { events: count?.events ?? 0 }
   }))

@@ -1,9 +1,9 @@
 /** From the events of an append to the rows that are written: every check that needs no database. */
 import type { Event } from "@zakops/events/EventDefinition"
 import { InvalidEvent } from "@zakops/events/InvalidEvent"
-import type { EmitOptions, NewEntry } from "@zakops/outbox/Emission"
-import { currentTraceId, toEntry, uuid } from "@zakops/outbox/Emission"
-import type { OutboxSettings } from "@zakops/outbox/OutboxConfig"
+import type { EmitOptions, EntrySettings, NewEntry } from "@zakops/outbox/Emission"
+import { toEntry } from "@zakops/outbox/Emission"
+import { currentTraceId, uuid } from "@zakops/outbox/identifiers"
 import * as Effect from "effect/Effect"
 import type { StreamId } from "./StreamId.ts"
 import { toText } from "./StreamId.ts"
@@ -15,7 +15,7 @@ export interface AppendOptions extends Omit<EmitOptions, "id" | "correlationId" 
 }
 
 /** Fails with `InvalidEvent`, which names the field, where an event cannot be written or belongs to another stream. */
-export const toStreamEntries = (settings: Pick<OutboxSettings, "maxAttempts" | "maxEventBytes">) =>
+export const toStreamEntries = (settings: EntrySettings) =>
   Effect.fnUntraced(function*(stream: StreamId, events: ReadonlyArray<Event>, options: AppendOptions | undefined) {
     const traceId = yield* currentTraceId
     const correlationId = options?.correlationId ?? stream.aggregateId

@@ -13,7 +13,7 @@ import { problemOf, settingsOf } from "./DeliverySettings.ts"
 import type { EventEnvelope } from "./EventEnvelope.ts"
 import { InvalidEvent } from "./InvalidEvent.ts"
 import * as JsonText from "./JsonText.ts"
-import { Subject } from "./Personal.ts"
+import { isPersonal, Subject } from "./Personal.ts"
 import type { Upcasters } from "./Upcaster.ts"
 import { gaps, upcast } from "./Upcaster.ts"
 
@@ -177,7 +177,8 @@ export const make: {
     version,
     aggregateType,
     of: (data) => ({ type, data }),
-    personal: subject !== undefined,
+    // A subject may also be given from outside, for a definition that names none.
+    personal: subject !== undefined || isPersonal(options.payload),
     make: Effect.fnUntraced(function*(data, given) {
       const encoded = yield* Effect.mapError(encode(data), (error) => {
         const [first] = formatIssues(error.issue).issues

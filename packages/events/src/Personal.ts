@@ -10,12 +10,13 @@ import * as Base64 from "effect/encoding/Base64"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as JsonText from "./JsonText.ts"
 import { SubjectKeys } from "./SubjectKeys.ts"
 
-/** Whose data is being enciphered. A definition's `subject` provides it; without it, an event with personal fields cannot be made. */
+/** Whose data is being enciphered, in at most 200 characters. A definition's `subject` provides it; without it, an event with personal fields cannot be made. */
 export class Subject extends Context.Service<Subject, string>()("@zakops/events/Subject") {}
 
 /** What a personal field reads as when its subject was forgotten. */
@@ -49,7 +50,51 @@ export const field = <A, I>(schema: Schema.Codec<A, I>) =>
       decipher(json) as Effect.Effect<never, SchemaIssue.Issue, SubjectKeys>
     ),
     encode: SchemaGetter.transformEffect(encipher)
-  }))
+  })).annotate({ [marker]: true })
+
+const marker = "@zakops/events/personal"
+
+/** Whether a field of the schema, at any depth, was made by `field`. */
+export const isPersonal = (schema: Schema.Top): boolean => holdsMarker(schema.ast, new Set())
+
+const holdsMarker = (ast: SchemaAST.AST, seen: Set<SchemaAST.AST>): boolean => {
+  // A recursive schema comes back to itself.
+  if (seen.has(ast)) return false
+  seen.add(ast)
+  return ast.annotations?.[marker] === true ||
+    partsOf(ast).some((part) => holdsMarker(part, seen)) ||
+    (ast.encoding ?? []).some(({ to }) => holdsMarker(to, seen))
+}
+
+const partsOf = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> => {
+  switch (ast._tag) {
+    case "Declaration":
+      return ast.typeParameters
+    case "Arrays":
+      return [...ast.elements, ...ast.rest]
+    case "Objects":
+      return [...ast.propertySignatures, ...ast.indexSignatures].map(({ type }) => type)
+    case "Union":
+      return ast.types
+    case "Suspend":
+      return [ast.thunk()]
+    default:
+      return []
+  }
+}
+
+const mostCharacters = 200
+
+/** What is wrong with a subject's name, in words that follow the field: it has to be one that a store of keys can keep. */
+const problemOfSubject = (subject: string): string | undefined => {
+  if (subject.length === 0) return "speaks of a subject without a name"
+  if (subject.length > mostCharacters) {
+    return `speaks of a subject whose name has ${subject.length} characters, more than ${mostCharacters}`
+  }
+  return subject.includes("\u0000") || !subject.isWellFormed()
+    ? "speaks of a subject whose name has a NUL or half a surrogate pair in it"
+    : undefined
+}
 
 const refuse = (message: string) => new SchemaIssue.InvalidValue({ message })
 
@@ -68,6 +113,8 @@ const encipher = Effect.fnUntraced(function*(encoded: unknown) {
   const json = JsonText.encode(encoded, "value")
   if (Result.isFailure(json)) return yield* Effect.fail(refuse(json.failure.problem))
   const subject = yield* Subject
+  const problem = problemOfSubject(subject)
+  if (problem !== undefined) return yield* Effect.fail(refuse(problem))
   const known = yield* (yield* SubjectKeys).findOrMake(subject)
   if (known._tag !== "Known") {
     return yield* Effect.fail(refuse(`speaks of ${JSON.stringify(subject)}, who was forgotten`))

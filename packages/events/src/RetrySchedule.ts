@@ -16,7 +16,7 @@ export type RetrySchedule = Schedule.Schedule<unknown, number>
 const mostSteps = 1000
 
 /** The waits after the first `failures` failures, fewer where the schedule is exhausted before. */
-const replay = Effect.fnUntraced(function*(schedule: RetrySchedule, failures: number) {
+export const replay = Effect.fnUntraced(function*(schedule: RetrySchedule, failures: number) {
   const step = yield* Schedule.toStep(schedule)
   const waits: Array<Duration.Duration> = []
   // On a clock of its own, which starts at 0 and advances by each wait.
@@ -56,7 +56,7 @@ const longestWait = Duration.toMillis(Duration.days(36_500))
 /** The first 100 waits of `schedule`. Throws where it does not step synchronously: a wait has to be known without waiting. */
 export const toWaits = (schedule: RetrySchedule): Waits => {
   const waits = Effect.runSync(replay(schedule, mostWaits)).map((wait) =>
-    Math.min(Duration.toMillis(wait), longestWait)
+    Math.min(Math.max(Duration.toMillis(wait), 0), longestWait)
   )
   const mostAttempts = waits.length < mostWaits ? waits.length + 1 : undefined
   while (waits.length > 1 && waits.at(-1) === waits.at(-2)) waits.pop()

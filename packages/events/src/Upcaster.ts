@@ -29,7 +29,8 @@ export const upcast = (
   from: number,
   to: number
 ): Result.Result<unknown, { readonly version: number; readonly cause: unknown }> => {
-  let current = json
+  // A copy: an upcaster that changes what it is given must not find it changed when the event is read again.
+  let current = from < to ? structuredClone(json) : json
   for (let version = from; version < to; version++) {
     const step = upcasters[version]
     if (step === undefined) {

@@ -2,7 +2,7 @@
  * Takes events from any source through the inbox to typed handlers, one for each event definition.
  *
  * One event after another in the source's order, each in a transaction with its inbox row. A handler that fails or dies is tried again,
- * and holds the events behind it up meanwhile: none is passed over. An event that is newer than this build is set aside until a build
+ * and holds the events behind it up meanwhile: none is passed over. It may say when (`RetryAfter`). An event that is newer than this build is set aside until a build
  * that knows it runs; one that cannot be decoded stops the consumer with its id named.
  */
 import { NewerThanThisBuild } from "@zakops/events/EventDefinition"
@@ -11,11 +11,13 @@ import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { EventSource, SourceFailed } from "@zakops/events/EventSource"
 import { SetAside } from "@zakops/events/EventSource"
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { SqlError } from "effect/sql/SqlError"
 import type { InvalidDelivery } from "./InboxGuard.ts"
 import { InboxGuard } from "./InboxGuard.ts"
+import { RetryAfter } from "./RetryAfter.ts"
 
 /** What handles the events of one type. */
 export interface Handler<out E = never, out R = never> {
@@ -55,6 +57,16 @@ const undecodable = (error: unknown): error is NewerThanThisBuild | UndecodableE
   return tag === "NewerThanThisBuild" || tag === "UndecodableEvent" || tag === "InvalidDelivery"
 }
 
+/** The schedule, with the wait that a handler has asked for (`RetryAfter`) in place of its own. */
+const asAsked = <E>(retry: Schedule.Schedule<unknown>): Schedule.Schedule<unknown, Cause.Cause<E>> =>
+  Schedule.modifyDelay(
+    retry,
+    ({ duration, input }: Schedule.Metadata<unknown, Cause.Cause<E>>) => {
+      const error = Cause.squash(input)
+      return Effect.succeed(error instanceof RetryAfter ? Duration.max(error.duration, Duration.zero) : duration)
+    }
+  )
+
 /**
  * Runs until interrupted. Events of types without a handler are passed over. Fails with an event that cannot be decoded at all, with a
  * source that cannot be read, and with a handler's error once `retry` is exhausted (`patiently` never is).
@@ -76,9 +88,10 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
     type R = ServicesOf<H[number]>
     const { consumerId, retry = patiently, source } = options
     const guard = yield* InboxGuard
-    const handlers = new Map(
-      (options.handlers as ReadonlyArray<Handler<E, R>>).map((handler) => [handler.type, handler])
-    )
+    const given = options.handlers as ReadonlyArray<Handler<E, R>>
+    const handlers = new Map(given.map((handler) => [handler.type, handler]))
+    const twice = given.find(({ type }, index) => given.findIndex((other) => other.type === type) < index)
+    if (twice !== undefined) throw new TypeError(`consumer ${consumerId} has two handlers of ${twice.type}`)
 
     const handleOne = (envelope: EventEnvelope) => {
       const handler = handlers.get(envelope.eventType)
@@ -88,7 +101,7 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
           // A defect is tried again as well: it must not end the consumer unseen.
           Effect.sandbox,
           Effect.tapError((cause) =>
-            Cause.hasInterrupts(cause) || Cause.squash(cause) instanceof NewerThanThisBuild ?
+            Cause.squash(cause) instanceof NewerThanThisBuild ?
               Effect.void :
               Effect.logWarning(
                 `consumer ${consumerId} failed on event ${envelope.id} (${envelope.eventType})`,
@@ -96,8 +109,9 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
               )
           ),
           Effect.retry({
-            schedule: retry,
-            while: (cause) => !Cause.hasInterrupts(cause) && !undecodable(Cause.squash(cause))
+            schedule: asAsked(retry),
+            // An interruption of this very fiber does not come by here; one that the handler has met with elsewhere is its failure.
+            while: (cause) => !undecodable(Cause.squash(cause))
           }),
           Effect.catch(Effect.failCause),
           Effect.catchIf(

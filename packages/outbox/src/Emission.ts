@@ -8,11 +8,15 @@ import type { Event } from "@zakops/events/EventDefinition"
 import { InvalidEvent } from "@zakops/events/InvalidEvent"
 import * as JsonText from "@zakops/events/JsonText"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
-import { ParentSpan } from "effect/Tracer"
+import { dedupeOf } from "./dedupeOf.ts"
+import { deliveryTimes } from "./deliveryTimes.ts"
+import { traceId, uuid } from "./identifiers.ts"
+import type { OutboxSettings } from "./OutboxConfig.ts"
+import { byteLengthAbove, quote, textRefusal } from "./refusals.ts"
+import type { Mode } from "./RolloutModes.ts"
+import { modeOf } from "./RolloutModes.ts"
 
 export interface EmitOptions {
   /** What the event belongs to: the deal, the order, the request. A UUID. */
@@ -66,38 +70,8 @@ export interface NewEntry {
   readonly delay: number
   readonly expiresAt: string | null
   readonly dedupe: { readonly key: string; readonly window: number } | null
-}
-
-export const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
-const traceId = /^[0-9a-f]{32}$/i
-
-/** The trace id of a span, if it is one that a UUID column can hold: the tracer that records nothing has names instead. */
-export const traceIdOf = (spanTraceId: string | undefined): string | null =>
-  spanTraceId !== undefined && traceId.test(spanTraceId) ? spanTraceId : null
-
-/** The trace id of the span that is open here. */
-export const currentTraceId: Effect.Effect<string | null> = Effect.map(
-  Effect.serviceOption(ParentSpan),
-  (span) => traceIdOf(Option.getOrUndefined(span)?.traceId)
-)
-
-// Postgres counts code points, JavaScript UTF-16 units; the second is never the smaller.
-const longerThan = (text: string, characters: number) =>
-  text.length > characters && Array.from(text).length > characters
-
-const byteLengthAbove = (text: string, bytes: number) =>
-  // A UTF-16 unit is at most three bytes: short texts need no count.
-  text.length * 3 > bytes && new TextEncoder().encode(text).byteLength > bytes
-
-const quote = (value: string) => JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}...` : value)
-
-type Refuse = (field: string, problem: string) => Result.Result<never, InvalidEvent>
-
-const textRefusal = (refuse: Refuse, field: string, text: string, most: number) => {
-  if (text.length === 0 && !field.startsWith("aggregate")) return refuse(field, "is empty")
-  if (longerThan(text, most)) return refuse(field, `is ${quote(text)}, which is longer than ${most} characters`)
-  const problem = JsonText.textProblem(text)
-  return problem === undefined ? undefined : refuse(field, problem)
+  /** `outbox` for all that are only to be written. */
+  readonly mode: Mode
 }
 
 /** The key that orders the event, where it has one. */
@@ -109,77 +83,32 @@ const orderingKeyOf = ({ correlationId, event, orderingKey }: Emission): string 
   if (orderBy === "aggregate") {
     return event.aggregateId === null
       ? undefined
-      : `${event.aggregateType}/${event.aggregateId}`
+      : `${event.aggregateType ?? ""}/${event.aggregateId}`
   }
   return orderBy.key
 }
 
-/** What Postgres and JavaScript both write with four digits of a year. */
-const inRange = (time: Date) => time.getTime() >= Date.UTC(1, 0) && time.getTime() < Date.UTC(10_000, 0)
-
-const longest = Duration.toMillis(Duration.days(36_500))
-
-/** Milliseconds of what was given as a duration; undefined where it is none, is negative, or longer than 100 years. */
-const millisOf = (given: Duration.Input): number | undefined => {
-  // Effect takes these for nothing at all.
-  if (typeof given === "number" ? !(given >= 0) : typeof given === "string" && given.startsWith("-")) return undefined
-  const millis = Option.map(Duration.fromInput(given), Duration.toMillis)
-  return Option.getOrUndefined(Option.filter(millis, (millis) => millis <= longest))
-}
-
-type When = Pick<NewEntry, "deliverAt" | "delay" | "expiresAt">
-
-const whenOf = (emission: Emission, refuse: Refuse): Result.Result<When, InvalidEvent> => {
-  const { deliverAt, delay, expiresAt } = emission
-  if (deliverAt !== undefined && delay !== undefined) return refuse("delay", "is given together with deliverAt")
-  for (const [field, time] of [["deliverAt", deliverAt], ["expiresAt", expiresAt]] as const) {
-    if (time !== undefined && !inRange(time)) return refuse(field, "is no time between the years 1 and 9999")
-  }
-  if (deliverAt !== undefined && expiresAt !== undefined && expiresAt <= deliverAt) {
-    return refuse("expiresAt", "is not after deliverAt: the event could never be delivered")
-  }
-  const millis = delay === undefined ? 0 : millisOf(delay)
-  if (millis === undefined) return refuse("delay", "is no duration from 0 to 100 years")
-  return Result.succeed({
-    deliverAt: deliverAt?.toISOString() ?? null,
-    delay: millis,
-    expiresAt: expiresAt?.toISOString() ?? null
-  })
-}
-
-const oneDay = Duration.days(1)
-
-const dedupeOf = (
-  { dedupeKey, dedupeWindow }: Emission,
-  refuse: Refuse
-): Result.Result<NewEntry["dedupe"], InvalidEvent> => {
-  if (dedupeKey === undefined) {
-    return dedupeWindow === undefined ? Result.succeed(null) : refuse("dedupeWindow", "is given without a dedupeKey")
-  }
-  const wrong = textRefusal(refuse, "dedupeKey", dedupeKey, 200)
-  if (wrong !== undefined) return wrong
-  const window = millisOf(dedupeWindow ?? oneDay)
-  if (window === undefined || window === 0) return refuse("dedupeWindow", "is no duration above 0, up to 100 years")
-  return Result.succeed({ key: dedupeKey, window })
-}
+/** What the settings say about writing an entry. */
+export type EntrySettings = Pick<OutboxSettings, "enabled" | "modes" | "maxAttempts" | "maxEventBytes">
 
 /**
  * Checks the emission and gives the row, or the first field that is wrong.
  *
- * @param limits `maxEventBytes` bounds the data, in bytes of UTF-8 JSON
+ * @param spanTraceId the trace id to be used where the emission gives none
  */
 export const toEntry = (
   emission: Emission,
   spanTraceId: string | null,
-  limits: { readonly maxAttempts: number; readonly maxEventBytes: number }
+  settings: EntrySettings
 ): Result.Result<NewEntry, InvalidEvent> => {
   const { event } = emission
   const refuse = (field: string, problem: string) =>
     Result.fail(new InvalidEvent({ eventType: String(event.type), field, problem }))
   const id = emission.id ?? uuidV7Unsafe()
   const { delivery } = event
+  const mode = modeOf(settings, event.type)
   const waits = delivery?.waits
-  const maxAttempts = emission.maxAttempts ?? delivery?.maxAttempts ?? limits.maxAttempts
+  const maxAttempts = emission.maxAttempts ?? delivery?.maxAttempts ?? settings.maxAttempts
 
   if (!uuid.test(emission.correlationId)) {
     return refuse("correlationId", `is ${quote(emission.correlationId)}, which is no UUID`)
@@ -206,20 +135,21 @@ export const toEntry = (
     const wrong = text === null ? undefined : textRefusal(refuse, field, text, most)
     if (wrong !== undefined) return wrong
   }
-  const when = whenOf(emission, refuse)
+  const when = deliveryTimes(emission, refuse)
   if (Result.isFailure(when)) return Result.fail(when.failure)
   const dedupe = dedupeOf(emission, refuse)
   if (Result.isFailure(dedupe)) return Result.fail(dedupe.failure)
-  if (byteLengthAbove(event.json, limits.maxEventBytes)) {
-    return refuse("data", `is larger than ${limits.maxEventBytes} bytes of JSON (OUTBOX_MAX_EVENT_BYTES)`)
+  if (byteLengthAbove(event.json, settings.maxEventBytes)) {
+    return refuse("data", `is larger than ${settings.maxEventBytes} bytes of JSON (OUTBOX_MAX_EVENT_BYTES)`)
   }
   const headers = JsonText.encode(emission.headers ?? {}, "headers")
   if (Result.isFailure(headers)) return refuse(headers.failure.path, headers.failure.problem)
-  if (byteLengthAbove(headers.success, limits.maxEventBytes)) {
-    return refuse("headers", `are larger than ${limits.maxEventBytes} bytes of JSON (OUTBOX_MAX_EVENT_BYTES)`)
+  if (byteLengthAbove(headers.success, settings.maxEventBytes)) {
+    return refuse("headers", `are larger than ${settings.maxEventBytes} bytes of JSON (OUTBOX_MAX_EVENT_BYTES)`)
   }
   return Result.succeed({
-    id,
+    // As Postgres gives it back, so that ids can be compared.
+    id: id.toLowerCase(),
     correlationId: emission.correlationId,
     aggregateType: event.aggregateType,
     aggregateId: event.aggregateId,
@@ -231,8 +161,10 @@ export const toEntry = (
     maxAttempts: Math.min(maxAttempts, waits?.mostAttempts ?? maxAttempts),
     retryWaits: waits?.millis ?? null,
     orderingKey,
-    onDead: delivery?.onDead ?? "block",
+    // A copy that is dead holds up nobody: those behind it may be real.
+    onDead: mode === "shadow" ? "skip" : delivery?.onDead ?? "block",
     ...when.success,
-    dedupe: dedupe.success
+    dedupe: dedupe.success,
+    mode
   })
 }

@@ -1,5 +1,5 @@
 /**
- * The life of an outbox entry as a pure state machine: pending, processing, delivered, dead.
+ * The life of an outbox entry as a pure state machine: pending, processing, delivered, dead, discarded.
  *
  * `decide` holds the rules (the dead-letter rule, the lease, the fence) and answers with a fact or a refusal; `evolve` applies a fact.
  * The SQL of the processor is tested against the two: after each step of a random sequence, row and fold are equal.
@@ -24,6 +24,7 @@ export type Entry = Data.TaggedEnum<{
   Processing: Counts & { readonly claimId: string; readonly leaseUntil: number }
   Delivered: Counts & { readonly deliveredAt: number }
   Dead: Counts
+  Discarded: Counts
 }>
 export const Entry = Data.taggedEnum<Entry>()
 
@@ -46,6 +47,10 @@ export type Command = Data.TaggedEnum<{
   HandBack: { readonly claimId: string }
   /** The event is newer than this build: it waits uncharged for a worker of a newer one. */
   Park: { readonly claimId: string; readonly error: string; readonly wait: Duration.Duration }
+  /** Somebody has a dead entry tried again, after `wait`. */
+  Redrive: { readonly wait: Duration.Duration }
+  /** Somebody gives a dead entry up. */
+  Discard: {}
 }>
 export const Command = Data.taggedEnum<Command>()
 
@@ -56,11 +61,13 @@ export type Fact = Data.TaggedEnum<{
   Died: { readonly error: string }
   HandedBack: {}
   Parked: { readonly wait: Duration.Duration; readonly error: string }
+  Redriven: { readonly wait: Duration.Duration }
+  Discarded: {}
 }>
 export const Fact = Data.taggedEnum<Fact>()
 
 /** Why a command is refused. `Fenced`: somebody else holds the entry by now, or it is settled already. */
-export type Refusal = "NotDue" | "Held" | "Fenced" | "Finished"
+export type Refusal = "NotDue" | "Held" | "Fenced" | "Finished" | "NotDead"
 
 /** What stands in `error_message` when a worker went away with the entry. */
 export const leaseExpired = "the lease expired: the worker that held this entry stopped, or lost the database"
@@ -82,7 +89,11 @@ const failed = (
     : Fact.RetryScheduled({ wait: wait.value, error })
 
 export const decide = (entry: Entry, command: Command): Result.Result<Fact, Refusal> => {
-  if (entry._tag === "Delivered" || entry._tag === "Dead") {
+  if (command._tag === "Redrive" || command._tag === "Discard") {
+    if (entry._tag !== "Dead") return Result.fail("NotDead")
+    return Result.succeed(command._tag === "Redrive" ? Fact.Redriven({ wait: command.wait }) : Fact.Discarded())
+  }
+  if (entry._tag === "Delivered" || entry._tag === "Dead" || entry._tag === "Discarded") {
     const byAnyone = command._tag === "Claim" || command._tag === "ExpireLease" || command._tag === "Expire"
     return Result.fail(byAnyone ? "Finished" : "Fenced")
   }
@@ -148,5 +159,15 @@ export const evolve = (entry: Entry, fact: Fact, at: number): Entry => {
         dueAt: at + Duration.toMillis(fact.wait),
         lastError: fact.error
       })
+    case "Redriven":
+      return Entry.Pending({
+        ...counts,
+        attempts: 0,
+        dueAt: at + Duration.toMillis(fact.wait),
+        // With a deadline that has passed it would be dead again at once.
+        expiresAt: isPastDeadline(counts, at) ? null : expiresAt
+      })
+    case "Discarded":
+      return Entry.Discarded(counts)
   }
 }

@@ -9,6 +9,7 @@ import type { RetrySchedule } from "@zakops/events/RetrySchedule"
 import type { Database } from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import { randomUUID } from "node:crypto"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,26 +19,32 @@ import * as Queue from "effect/Queue"
 import * as Semaphore from "effect/Semaphore"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Attempt } from "./attemptDelivery.ts"
-import { attemptDelivery, handBack } from "./attemptDelivery.ts"
+import { attemptDelivery, handBack, missDeadline } from "./attemptDelivery.ts"
 import { attemptRun, toRuns } from "./attemptRun.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import { claimEntries } from "./claimEntries.ts"
 import type { Limits } from "./DeliveryLimits.ts"
 import { dueSuspect } from "./dueSuspect.ts"
 import { HeldEntries } from "./HeldEntries.ts"
-import { outlastTrouble, untilWorth } from "./idle.ts"
+import { untilWorth } from "./idle.ts"
+import { outlastTrouble } from "./outlastTrouble.ts"
 import type { OutboxSettings } from "./OutboxConfig.ts"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
 import { renewLeases } from "./renewLeases.ts"
 import type { Selection } from "./Selection.ts"
 import { settleAttempts } from "./settleAttempts.ts"
-import type { Take } from "./takeDue.ts"
+import { shadowSink } from "./shadowSink.ts"
+import type { Capacity, Take } from "./takeDue.ts"
 import { takeDue } from "./takeDue.ts"
 import { tidyUp } from "./tidyUp.ts"
 import { workerName } from "./worker.ts"
 
 /** How long a stopping processor gives the database to take back what it still held. */
 const handBackLimit = Duration.seconds(2)
+/** How long claiming waits for room for a whole batch before it takes less. */
+const patience = Duration.millis(20)
+/** Entries that are delivered alone, one after another, before the others have their turn again. */
+const mostAlone = 10
 
 export const make = (
   db: Database,
@@ -49,38 +56,73 @@ export const make = (
   const { destination } = publisher
   const { batchBytes, batchSize, concurrency, drainTimeout, lease, pollInterval } = settings
   const claim = claimEntries(db, workerName)
-  const attempt = attemptDelivery(publisher, policy, settings.publishTimeout)
-  const settle = settleAttempts(db, destination)
+  const attempt = attemptDelivery(publisher, shadowSink(db), policy, settings.publishTimeout)
   const renew = renewLeases(db)
   const tidy = tidyUp(db, destination, pollInterval)
   const suspect = dueSuspect(db, destination)
-  const take = (inFlight: (type: string) => number) => takeDue(db, limits, destination, { bytes: batchBytes, inFlight })
+  // Two batches: one is being published while the next is claimed.
+  const capacity = batchSize * 2
+
+  const take = takeDue(db, limits, destination)
+  const capacityBeside = (held: HeldEntries): Capacity => ({
+    bytes: () => Math.min(batchBytes, Math.max(0, 2 * batchBytes - held.bytes)),
+    suspectsApart: true,
+    free: () => Math.max(0, concurrency - held.size),
+    inFlight: (type) => held.ofType(type),
+    // A slow key is not to fill the room of the others.
+    run: Math.max(10, Math.ceil(batchSize / 10))
+  })
 
   /** Claims what the selection takes, and hands it on. */
   const claiming =
-    (hold: (entries: ReadonlyArray<ClaimedEntry>, since: number) => Effect.Effect<unknown>) => (selection: Selection) =>
+    (held: HeldEntries, hold: (entries: ReadonlyArray<ClaimedEntry>) => Effect.Effect<unknown>): Take<never> =>
+    (selection) =>
       Effect.gen(function*() {
         const since = yield* Clock.currentTimeMillis
         const { entries, met, moved } = yield* claim(selection, randomUUID(), lease)
-        yield* hold(entries, since)
+        held.add(entries, since)
+        yield* hold(entries)
         return { met, moved, taken: entries.length }
       })
 
-  const takeOnce = take(() => 0)
+  /** An attempt, unless the entry has been lost or is late by the time that it has its turn. */
+  const attemptHeld = Effect.fnUntraced(function*(held: HeldEntries, entry: ClaimedEntry) {
+    const { isHeld, isLate } = yield* held.standing(entry)
+    if (!isHeld) return handBack(entry, false)
+    if (isLate && !entry.expired) return missDeadline(entry)
+    held.begun(entry)
+    return yield* attempt(entry)
+  })
+
+  const handBackUnended = (held: HeldEntries) => held.unended.map(({ begun, entry }) => handBack(entry, begun))
 
   /** Takes one batch through to the end: what is due, or else the one that has to be delivered alone. */
   const runOnce = Effect.gen(function*() {
+    const held = new HeldEntries(lease)
+    const attempts: Array<Attempt> = []
+    const settle = settleAttempts(db, destination, (statement) => statement)
     const { dead } = yield* tidy.now
     const entries: Array<ClaimedEntry> = []
-    const keep = claiming((claimed) => Effect.sync(() => entries.push(...claimed)))
-    const { more } = yield* takeOnce(batchSize, keep)
-    if (entries.length === 0) yield* keep(yield* suspect)
-    const attempts: Array<Attempt> = []
-    yield* Effect.forEach(
-      toRuns(entries),
-      (run) =>
-        attemptRun(run, attempt, () => Effect.succeed(true), (ended) => Effect.sync(() => attempts.push(...ended))),
-      { concurrency, discard: true }
+    const keep = claiming(held, (claimed) => Effect.sync(() => entries.push(...claimed)))
+    const work = Effect.gen(function*() {
+      const { more } = yield* take(capacityBeside(held), batchSize, keep)
+      if (entries.length === 0) yield* keep(yield* suspect)
+      yield* Effect.forEach(
+        toRuns(entries),
+        (run) =>
+          attemptRun(run, (entry) => attemptHeld(held, entry), (ended) =>
+            Effect.sync(() => {
+              held.ended(ended.map(({ entry }) => entry))
+              attempts.push(...ended)
+            })),
+        { concurrency, discard: true }
+      )
+      return more
+    })
+    // What has ended is settled, and what has not goes back, whoever interrupts.
+    const more = yield* Effect.onInterrupt(
+      work,
+      () => Effect.ignore(Effect.suspend(() => settle([...attempts, ...handBackUnended(held)])))
     )
     const counts = yield* settle(attempts)
     return {
@@ -95,19 +137,25 @@ export const make = (
    * without a charge, and returns when the database knows.
    */
   const start = Effect.fnUntraced(function*(wakeup: Effect.Effect<void>) {
-    // Two batches: one is being published while the next is claimed.
-    const capacity = batchSize * 2
-    const room = yield* Semaphore.make(capacity)
     const publishing = yield* Semaphore.make(concurrency)
     const held = new HeldEntries(lease)
-    const takeNextDue = take((type) => held.ofType(type))
+    const takeNextDue = (limit: number, takeUp: Take<never>) => take(capacityBeside(held), limit, takeUp)
     const attempts = yield* Queue.unbounded<Attempt>()
-    // What was settled may have made something due that claiming did not know of when it went to wait: a retry, the next of a key.
+    // What was settled has made room, and may have made something due: a retry, the next of a key. One fiber waits for it at a time.
     const changed = yield* Queue.sliding<void>(1)
-    const woken = Effect.raceFirst(wakeup, Queue.take(changed))
-    const waitUntilWorth = untilWorth(db, woken, pollInterval)
+    const waitUntilWorth = untilWorth(db, Effect.raceFirst(wakeup, Queue.take(changed)), pollInterval)
+    const settle = settleAttempts(db, destination, (statement) => outlastTrouble("settling failed", statement))
     let breaker: CircuitBreaker.CircuitBreaker = CircuitBreaker.closed
-    const allSettled = room.withPermits(capacity)(Effect.void)
+
+    const until = (holds: () => boolean): Effect.Effect<void> =>
+      Effect.suspend(() => holds() ? Effect.void : Effect.andThen(Queue.take(changed), until(holds)))
+    const allSettled = until(() => held.size === 0)
+    const room = () => held.size > 0 && held.bytes >= 2 * batchBytes ? 0 : Math.min(batchSize, capacity - held.size)
+    /** A batch's worth, or what there is when that does not come about soon. */
+    const someRoom = Effect.andThen(
+      Effect.timeoutOption(until(() => room() === batchSize), patience),
+      until(() => room() > 0)
+    )
 
     const hear = (heard: Attempt["heard"]) => {
       if (heard._tag === "Nothing") return Effect.void
@@ -125,14 +173,14 @@ export const make = (
       yield* outlastTrouble("settling failed", settle(group))
       held.settled(group.map(({ entry }) => entry))
       yield* Queue.offer(changed, void 0)
-      yield* room.release(group.length)
     })
     yield* settleGroup.pipe(Effect.forever, Effect.forkScoped)
 
     yield* Effect.gen(function*() {
-      const begun = yield* Clock.currentTimeMillis
-      held.renewed(yield* renew(held.all, lease), begun)
+      const since = yield* Clock.currentTimeMillis
+      held.renewed(yield* renew(held.all, lease), since)
     }).pipe(
+      SqlErrors.lostAsFailure,
       Effect.catch((error) => Effect.logWarning(`renewing leases failed: ${SqlErrors.serverText(error)}`)),
       Effect.delay(Duration.times(lease, 1 / 3)),
       Effect.forever,
@@ -143,21 +191,30 @@ export const make = (
       held.ended(ended.map(({ entry }) => entry))
       return Queue.offerAll(attempts, ended)
     }
-    const publish = (entry: ClaimedEntry) =>
-      publishing.withPermit(Effect.suspend(() => {
-        held.begun(entry)
-        return attempt(entry)
-      }))
     const deliveries = yield* FiberSet.make()
-    const begin = (run: ReadonlyArray<ClaimedEntry>) =>
-      FiberSet.run(deliveries, attemptRun(run, publish, (entry) => held.isSafe(entry), end))
+    const begin = (run: ReadonlyArray<ClaimedEntry>) => {
+      const ids = new Set(run.map(({ id }) => id))
+      return FiberSet.run(
+        deliveries,
+        attemptRun(run, (entry) => publishing.withPermit(attemptHeld(held, entry)), end).pipe(
+          Effect.catchCause((cause) =>
+            Cause.hasInterrupts(cause)
+              ? Effect.failCause(cause)
+              : Effect.andThen(
+                Effect.logError("a delivery died, its entries are handed back", cause),
+                Effect.suspend(() => end(handBackUnended(held).filter(({ entry }) => ids.has(entry.id))))
+              )
+          )
+        )
+      )
+    }
 
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
         const drained = Effect.interruptible(allSettled)
         if (Option.isSome(yield* Effect.timeoutOption(drained, drainTimeout))) return
         yield* FiberSet.clear(deliveries)
-        yield* Queue.offerAll(attempts, held.unended.map(({ begun, entry }) => handBack(entry, begun)))
+        yield* end(handBackUnended(held))
         const inTime = yield* Effect.timeoutOption(drained, handBackLimit)
         yield* Effect.logWarning(
           Option.isSome(inTime)
@@ -167,45 +224,35 @@ export const make = (
       })
     )
 
-    // Nothing interrupts between the moments that room is taken, entries are claimed, and their deliveries begin: an entry lost on the
-    // way would wait for its lease, and its room would be missed for ever.
-    const taking = <A>(
-      limit: number,
-      waitForRoom: number,
-      takeUpTo: (limit: number, take: Take<never>) => Effect.Effect<A, SqlError>
-    ) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function*() {
-          yield* restore(room.take(waitForRoom))
-          yield* room.release(waitForRoom - limit)
-          let left = limit
-          const hold = Effect.fnUntraced(function*(entries: ReadonlyArray<ClaimedEntry>, since: number) {
-            left -= entries.length
-            held.add(entries, since)
-            yield* Effect.forEach(toRuns(entries), begin, { discard: true })
-          })
-          return yield* Effect.ensuring(takeUpTo(limit, claiming(hold)), Effect.suspend(() => room.release(left)))
-        })
+    // Nothing interrupts between the moments that entries are claimed and their deliveries begin: one that is lost on the way would wait
+    // for its lease.
+    const taking = <A>(takeThem: (take: Take<never>) => Effect.Effect<A, SqlError>) =>
+      Effect.uninterruptible(
+        takeThem(claiming(held, (entries) => Effect.forEach(toRuns(entries), begin, { discard: true })))
       )
 
-    /** When the last of what is in flight has ended, one entry, and nothing beside it. */
+    /** When the last of what is in flight has ended, what the selection takes, and nothing beside it. */
     const takeAlone = (selection: Effect.Effect<Selection>) =>
-      Effect.andThen(
-        taking(1, capacity, (_, take) => Effect.flatMap(selection, take)),
-        allSettled
-      )
+      Effect.gen(function*() {
+        yield* allSettled
+        const { taken } = yield* taking((take) => Effect.flatMap(selection, take))
+        yield* allSettled
+        return taken
+      })
 
     const takeNext = Effect.gen(function*() {
       if (breaker._tag === "Open") {
         yield* Effect.sleep(breaker.wait)
         breaker = CircuitBreaker.probe(breaker)
-        yield* taking(1, capacity, takeNextDue)
+        yield* allSettled
+        yield* taking((take) => takeNextDue(1, take))
         yield* allSettled
         return
       }
       const { suspects } = yield* tidy.atTimes
-      if (suspects) yield* takeAlone(suspect)
-      const { again, more } = yield* taking(batchSize, batchSize, takeNextDue)
+      if (suspects) { for (let alone = 0; alone < mostAlone && (yield* takeAlone(suspect)) > 0; alone++); }
+      yield* someRoom
+      const { again, more } = yield* taking((take) => takeNextDue(room(), take))
       if (!more) yield* waitUntilWorth(again)
     })
     yield* outlastTrouble("claiming failed", takeNext).pipe(Effect.forever, Effect.forkScoped)

@@ -7,6 +7,8 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
+import type { Claim } from "./settleEntries.ts"
+import { nameOf } from "./settleEntries.ts"
 
 interface Holding {
   readonly entry: ClaimedEntry
@@ -14,20 +16,30 @@ interface Holding {
   begun: boolean
   /** Its attempt has an outcome, which waits to be settled. */
   ended: boolean
-  /** Milliseconds of this process' clock. */
+  /** Milliseconds of this process' clock, as the deadline is. */
   safeUntil: number
+  readonly deadline: number
 }
 
-type Claim = Pick<ClaimedEntry, "id" | "claimId">
-
-const nameOf = ({ claimId, id }: Claim) => `${claimId} ${id}`
+/** What is true of an entry now. */
+export interface Standing {
+  /** Nobody else can have it yet, by this process' clock: false after the process was stopped for long, say. */
+  readonly isHeld: boolean
+  readonly isLate: boolean
+}
 
 export class HeldEntries {
   readonly #byClaim = new Map<string, Holding>()
   readonly #lease: number
+  /** Of the data of all that is held. */
+  bytes = 0
 
   constructor(lease: Duration.Duration) {
     this.#lease = Duration.toMillis(lease)
+  }
+
+  get size(): number {
+    return this.#byClaim.size
   }
 
   get all(): ReadonlyArray<ClaimedEntry> {
@@ -48,7 +60,9 @@ export class HeldEntries {
   /** The lease of these began no earlier than at `since`. */
   add(entries: ReadonlyArray<ClaimedEntry>, since: number): void {
     for (const entry of entries) {
-      this.#byClaim.set(nameOf(entry), { entry, begun: false, ended: false, safeUntil: since + this.#lease })
+      const deadline = since + entry.timeLeft
+      this.#byClaim.set(nameOf(entry), { entry, begun: false, ended: false, safeUntil: since + this.#lease, deadline })
+      this.bytes += entry.bytes
     }
   }
 
@@ -65,7 +79,7 @@ export class HeldEntries {
   }
 
   settled(entries: ReadonlyArray<ClaimedEntry>): void {
-    for (const entry of entries) this.#byClaim.delete(nameOf(entry))
+    for (const entry of entries) if (this.#byClaim.delete(nameOf(entry))) this.bytes -= entry.bytes
   }
 
   /** The leases of these were renewed, by a statement that was sent at `since`. */
@@ -76,8 +90,10 @@ export class HeldEntries {
     }
   }
 
-  /** Whether nobody else can have the entry yet, by this process' clock: false after it was stopped for long, say. */
-  isSafe(entry: ClaimedEntry): Effect.Effect<boolean> {
-    return Effect.map(Clock.currentTimeMillis, (now) => now < (this.#byClaim.get(nameOf(entry))?.safeUntil ?? 0))
+  standing(entry: ClaimedEntry): Effect.Effect<Standing> {
+    return Effect.map(Clock.currentTimeMillis, (now) => {
+      const { deadline = Infinity, safeUntil = 0 } = this.#byClaim.get(nameOf(entry)) ?? {}
+      return { isHeld: now < safeUntil, isLate: now >= deadline }
+    })
   }
 }

@@ -2,7 +2,8 @@
  * Emitting: an event is written with the business change, in the same transaction, or not at all.
  *
  * The type of `emit` requires a `Transaction`, so emitting outside of one does not compile. Processors are woken after the commit. With
- * `OUTBOX_ENABLED=false` the same calls publish directly, as before there was an outbox, and promise no more than that did.
+ * `OUTBOX_ENABLED=false` the same calls publish directly, as before there was an outbox, and promise no more than that did; `OUTBOX_MODES`
+ * says so for single types.
  */
 import { EventPublisher } from "@zakops/events/EventPublisher"
 import type { Event } from "@zakops/events/EventDefinition"
@@ -14,17 +15,17 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Emission, EmitOptions, NewEntry } from "./Emission.ts"
-import { currentTraceId, toEntry } from "./Emission.ts"
-import { insertEntries } from "./insertEntries.ts"
+import { toEntry } from "./Emission.ts"
+import { currentTraceId } from "./identifiers.ts"
 import { OutboxConfig } from "./OutboxConfig.ts"
-import { publishDirectly } from "./publishDirectly.ts"
 import { requireOwnTransaction } from "./requireOwnTransaction.ts"
 import type { Transaction } from "./TransactionalPublisher.ts"
 import { Wakeup } from "./Wakeup.ts"
+import { writeByMode } from "./writeByMode.ts"
 
 /**
  * `InvalidEvent` names the field and leaves the transaction usable. `SqlError` comes from the INSERT, and has ended it. `PublishError`
- * comes only where the outbox is switched off, from the destination itself.
+ * comes only where the outbox is switched off, or the type is not in the mode `outbox`: from the destination itself.
  */
 export type EmitError = InvalidEvent | SqlError | PublishError
 
@@ -54,23 +55,14 @@ export class Outbox extends Context.Service<Outbox, {
       const db = yield* Database.make
       const wakeup = yield* Wakeup
       const publisher = yield* EventPublisher
-      const insert = insertEntries(db)
-      const publish = publishDirectly(db, publisher)
-
-      const write = (
-        entries: ReadonlyArray<NewEntry>
-      ): Effect.Effect<ReadonlyArray<string>, SqlError | PublishError> => {
-        if (entries.length === 0) return Effect.succeed([])
-        if (!config.enabled) return Effect.as(publish(entries), entries.map((entry) => entry.id))
-        return Effect.tap(insert(entries), db.sql.afterCommit(wakeup.announce))
-      }
+      const write = yield* writeByMode(db, publisher, wakeup.announce)
 
       const emitAll = Effect.fnUntraced(function*(emissions: ReadonlyArray<Emission>) {
         yield* requireOwnTransaction(db)
         const traceId = yield* currentTraceId
         const entries: Array<NewEntry> = []
         for (const emission of emissions) entries.push(yield* Effect.fromResult(toEntry(emission, traceId, config)))
-        return yield* write(entries)
+        return entries.length === 0 ? [] : yield* write(entries)
       })
 
       return Outbox.of({

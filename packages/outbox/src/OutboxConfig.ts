@@ -4,13 +4,14 @@
  * A bad value stops the start with one line that names the variable, the value and what is allowed. It never falls back to the
  * default in silence.
  */
-import * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
+import type { InvalidSetting } from "./InvalidSetting.ts"
+import { age, days, read, seconds, whole, yesNo } from "./readSetting.ts"
+import type { Modes } from "./RolloutModes.ts"
+import { allowedModes, parseModes } from "./RolloutModes.ts"
 
 export interface OutboxSettings {
   /** `OUTBOX_ENABLED`: false publishes directly, as before there was an outbox. Default true. */
@@ -35,57 +36,26 @@ export interface OutboxSettings {
   readonly drainTimeout: Duration.Duration
   /** `OUTBOX_MAX_EVENT_BYTES`: the largest data of one event, as UTF-8 JSON. Default 1048576. */
   readonly maxEventBytes: number
+  /** `OUTBOX_RETENTION_DELIVERED`, in days: when a delivered entry is deleted, counted from its delivery. Default never. */
+  readonly retentionDelivered: Duration.Duration
+  /** `OUTBOX_RETENTION_INBOX`, in days: when an inbox row is deleted. Never while its event may come again. Default never. */
+  readonly retentionInbox: Duration.Duration
+  /** `OUTBOX_RETENTION_ATTEMPTS`, in days: when the row of an attempt is deleted; with its entry at the latest. Default never. */
+  readonly retentionAttempts: Duration.Duration
+  /** `OUTBOX_RETENTION_DEAD`, in days: when a dead letter is deleted, and a discarded one counted from then. Default never. */
+  readonly retentionDead: Duration.Duration
+  /**
+   * `OUTBOX_REDRIVE_WINDOW`, in days: how old a dead letter may be that is still redriven, where `OUTBOX_RETENTION_DEAD` does not
+   * say so. The inbox's age may not be shorter. Default 30.
+   */
+  readonly redriveWindow: Duration.Duration
+  /** `OUTBOX_MAINTENANCE_ENABLED`: false leaves deleting what is old to other processes. Default true. */
+  readonly maintenanceEnabled: boolean
+  /** `OUTBOX_MAINTENANCE_INTERVAL`, in seconds: how long after maintenance has finished some process begins it again. Default 60. */
+  readonly maintenanceInterval: Duration.Duration
+  /** `OUTBOX_MODES`: which types are published directly, or both ways to be compared. Default none: all go through the outbox. */
+  readonly modes: Modes
 }
-
-/** A variable has a value that is not allowed. */
-export class InvalidSetting extends Schema.TaggedError<InvalidSetting>()("InvalidSetting", {
-  variable: Schema.String,
-  value: Schema.String,
-  allowed: Schema.String
-}) {
-  override get message() {
-    return `${this.variable} is ${JSON.stringify(this.value)}: allowed is ${this.allowed}`
-  }
-}
-
-interface Setting<A> {
-  readonly variable: string
-  readonly fallback: A
-  readonly allowed: string
-  readonly parse: (text: string) => A | undefined
-}
-
-const yesNo = (variable: string, fallback: boolean): Setting<boolean> => ({
-  variable,
-  fallback,
-  allowed: "true or false (also: 1, 0, yes, no, on, off)",
-  parse: (text) => /^(true|1|yes|on)$/i.test(text) ? true : /^(false|0|no|off)$/i.test(text) ? false : undefined
-})
-
-const inRange = (value: number, least: number, most: number) => value >= least && value <= most
-
-const whole = (variable: string, fallback: number, least: number, most: number): Setting<number> => ({
-  variable,
-  fallback,
-  allowed: `a whole number from ${least} to ${most}`,
-  parse: (text) => /^\d+$/.test(text) && inRange(Number(text), least, most) ? Number(text) : undefined
-})
-
-const seconds = (variable: string, fallback: number, least: number, most: number): Setting<Duration.Duration> => ({
-  variable,
-  fallback: Duration.seconds(fallback),
-  allowed: `a number of seconds from ${least} to ${most}`,
-  parse: (text) =>
-    /^\d+(\.\d+)?$/.test(text) && inRange(Number(text), least, most) ? Duration.seconds(Number(text)) : undefined
-})
-
-const read = Effect.fnUntraced(function*<A>(setting: Setting<A>) {
-  const { allowed, variable } = setting
-  const given = yield* Effect.orDie(Config.option(Config.String(variable)))
-  if (Option.isNone(given)) return setting.fallback
-  const parsed = setting.parse(given.value.trim())
-  return parsed === undefined ? yield* new InvalidSetting({ variable, value: given.value, allowed }) : parsed
-})
 
 const fromEnvironment: Effect.Effect<OutboxSettings, InvalidSetting> = Effect.all({
   enabled: read(yesNo("OUTBOX_ENABLED", true)),
@@ -98,7 +68,15 @@ const fromEnvironment: Effect.Effect<OutboxSettings, InvalidSetting> = Effect.al
   lease: read(seconds("OUTBOX_LEASE", 30, 1, 3600)),
   publishTimeout: read(seconds("OUTBOX_PUBLISH_TIMEOUT", 30, 0.01, 3600)),
   drainTimeout: read(seconds("OUTBOX_DRAIN_TIMEOUT", 10, 0, 3600)),
-  maxEventBytes: read(whole("OUTBOX_MAX_EVENT_BYTES", 1_048_576, 1, 8_388_608))
+  maxEventBytes: read(whole("OUTBOX_MAX_EVENT_BYTES", 1_048_576, 1, 8_388_608)),
+  retentionDelivered: read(age("OUTBOX_RETENTION_DELIVERED")),
+  retentionInbox: read(age("OUTBOX_RETENTION_INBOX")),
+  retentionAttempts: read(age("OUTBOX_RETENTION_ATTEMPTS")),
+  retentionDead: read(age("OUTBOX_RETENTION_DEAD")),
+  redriveWindow: read(days("OUTBOX_REDRIVE_WINDOW", 30, 0, 36_500)),
+  maintenanceEnabled: read(yesNo("OUTBOX_MAINTENANCE_ENABLED", true)),
+  maintenanceInterval: read(seconds("OUTBOX_MAINTENANCE_INTERVAL", 60, 1, 86_400)),
+  modes: read<Modes>({ variable: "OUTBOX_MODES", fallback: {}, allowed: allowedModes, parse: parseModes })
 })
 
 export class OutboxConfig extends Context.Service<OutboxConfig, OutboxSettings>()("@zakops/outbox/OutboxConfig") {

@@ -16,10 +16,14 @@ export interface ClaimedRow {
   readonly seq: number
   readonly last_attempt_at: Date | null
   readonly claimed_by: string | null
+  /** Milliseconds until its deadline, when it was claimed. */
+  readonly time_left: number | null
+  readonly bytes: number
   /** The entry was held by a worker whose lease has run out; its attempt is to be failed, not repeated at once. */
   readonly expired: boolean
   /** Its data is too large for the client to receive, and was left in the table. */
   readonly oversize: boolean
+  readonly shadow: boolean
   readonly [envelopeColumn: string]: unknown
 }
 
@@ -37,7 +41,13 @@ export interface ClaimedEntry {
   /** When the attempt began, and who made it: where the lease has run out, the one who is gone. */
   readonly startedAt: Date | null
   readonly worker: string | null
+  /** Milliseconds until its deadline, when it was claimed; Infinity without one. */
+  readonly timeLeft: number
+  /** Of its data, near enough. */
+  readonly bytes: number
   readonly expired: boolean
+  /** Published directly already: to be delivered to the comparison only. */
+  readonly shadow: boolean
   /** Fails with words for the operator where the row cannot be read as an event: any program may write to the table. */
   readonly envelope: Result.Result<EventEnvelope, string>
 }
@@ -92,7 +102,10 @@ export const fromRow = (row: ClaimedRow, claimId: string): ClaimedEntry => ({
   traceId: typeof row["trace_id"] === "string" ? row["trace_id"] : null,
   startedAt: row.last_attempt_at,
   worker: row.claimed_by,
+  timeLeft: row.time_left ?? Infinity,
+  bytes: row.bytes,
   expired: row.expired,
+  shadow: row.shadow,
   envelope: row.oversize
     ? Result.fail("its data is larger than 12 MiB, more than the client receives")
     : toEnvelope(row)

@@ -1,5 +1,5 @@
 /**
- * The outbox as one layer: reads the settings, gives the services, and runs the processor for as long as the layer is in scope.
+ * The outbox as one layer: reads the settings, gives the services, and runs processor and maintenance for as long as the layer is in scope.
  *
  * Needs the database and an `EventPublisher`; `@zakops/event-store` provides the default one. With `OUTBOX_ENABLED=false` the same
  * services publish directly; the processor then delivers only what the outbox still holds.
@@ -13,22 +13,26 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
+import { Maintenance } from "./Maintenance.ts"
 import { Outbox } from "./Outbox.ts"
-import type { InvalidSetting } from "./OutboxConfig.ts"
+import type { InvalidSetting } from "./InvalidSetting.ts"
 import { OutboxConfig } from "./OutboxConfig.ts"
 import { OutboxProcessor } from "./OutboxProcessor.ts"
 import { OutboxWriter } from "./OutboxWriter.ts"
 import { TransactionalPublisher } from "./TransactionalPublisher.ts"
 import { Wakeup } from "./Wakeup.ts"
 
-/** The services, with no processor running: `OutboxProcessor` is there to be started, or run once, by the program. */
-export const layerServices = Layer.mergeAll(OutboxWriter.layer, OutboxProcessor.layer).pipe(
+/**
+ * The services, with nothing running: `OutboxProcessor` and `Maintenance` are there to be started, or run once, by the program. Fails with
+ * `InvalidSetting` where the inbox's age is too short.
+ */
+export const layerServices = Layer.mergeAll(OutboxWriter.layer, OutboxProcessor.layer, Maintenance.layer).pipe(
   Layer.provideMerge(Outbox.layer),
   Layer.provideMerge(Layer.mergeAll(TransactionalPublisher.layer, Wakeup.layer))
 )
 
 const runProcessor = Layer.effectDiscard(Effect.gen(function*() {
-  const { enabled, processorEnabled } = yield* OutboxConfig
+  const { enabled, maintenanceEnabled, processorEnabled } = yield* OutboxConfig
   if (enabled) {
     yield* requireMigrated
   } else {
@@ -41,9 +45,10 @@ const runProcessor = Layer.effectDiscard(Effect.gen(function*() {
   }
   const { start } = yield* OutboxProcessor
   yield* start
+  if (maintenanceEnabled) yield* (yield* Maintenance).start
 }))
 
-type Services = Outbox | OutboxWriter | OutboxProcessor | TransactionalPublisher | Wakeup
+type Services = Outbox | OutboxWriter | OutboxProcessor | Maintenance | TransactionalPublisher | Wakeup
 
 type Needs = PgClient | SqlClient | EventPublisher
 
@@ -63,6 +68,6 @@ export const OutboxLive: Layer.Layer<
 /** As `OutboxLive`, with the settings that the program provides. */
 export const layer: Layer.Layer<
   Services,
-  InvalidSchemaName | NotMigrated | SqlError,
+  InvalidSetting | InvalidSchemaName | NotMigrated | SqlError,
   Needs | OutboxConfig
 > = runProcessor.pipe(Layer.provideMerge(layerServices))

@@ -10,11 +10,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { SqlError } from "effect/sql/SqlError"
+import { diedAt, isDead } from "./DeadFilter.ts"
 
 export interface Overview {
   readonly pending: number
   readonly processing: number
   readonly delivered: number
+  /** Without those that were discarded. */
   readonly dead: number
   /** Since when the oldest entry that is due has been waiting, by the database's clock. */
   readonly oldestPendingAge: Option.Option<Duration.Duration>
@@ -59,10 +61,10 @@ export class OutboxOverview extends Context.Service<OutboxOverview, {
           SELECT (count(*) FILTER (WHERE NOT finished AND status IS DISTINCT FROM 'processing'))::int AS pending,
             (count(*) FILTER (WHERE status = 'processing'))::int AS processing,
             (count(*) FILTER (WHERE status = 'delivered'))::int AS delivered,
-            (count(*) FILTER (WHERE status = 'dead'))::int AS dead,
+            (count(*) FILTER (WHERE ${sql.literal(isDead)}))::int AS dead,
             (extract(epoch FROM ${time} - min(coalesce(next_attempt_at, created_at, ${time}))
               FILTER (WHERE NOT finished AND coalesce(next_attempt_at, '-infinity') <= ${time})) * 1000)::float8 AS oldest
-          FROM ${table.outbox}`
+          FROM ${table.outbox} o`
         const { oldest = null, ...states } = counts ?? { pending: 0, processing: 0, delivered: 0, dead: 0 }
         return { ...states, oldestPendingAge: Option.map(Option.fromNullishOr(oldest), Duration.millis) }
       })
@@ -78,10 +80,10 @@ export class OutboxOverview extends Context.Service<OutboxOverview, {
 
       const dead = (limit: number) =>
         sql<DeadEntry>`
-          SELECT id, coalesce(event_type, '') AS "eventType", attempts, last_attempt_at AS "diedAt",
+          SELECT id, coalesce(event_type, '') AS "eventType", attempts, ${sql.literal(diedAt)} AS "diedAt",
             coalesce(error_message, '') AS error
-          FROM ${table.outbox}
-          WHERE finished AND delivered_at IS NULL
+          FROM ${table.outbox} o
+          WHERE ${sql.literal(isDead)}
           ORDER BY seq DESC
           LIMIT ${limit}::int`
 

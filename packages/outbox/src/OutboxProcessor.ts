@@ -10,9 +10,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { DeliveryLimits, problemOf } from "./DeliveryLimits.ts"
+import { processorClient } from "./ConnectionSettings.ts"
 import * as ExternalDelivery from "./ExternalDelivery.ts"
+import type { InvalidSetting } from "./InvalidSetting.ts"
 import { OutboxConfig } from "./OutboxConfig.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import { RetryPolicy } from "./RetryPolicy.ts"
@@ -28,12 +31,12 @@ export class OutboxProcessor extends Context.Service<OutboxProcessor, {
    * Delivers in the background until the scope closes, which then waits for what is in flight, at most `OUTBOX_DRAIN_TIMEOUT`, and hands
    * back the rest uncharged. Never fails: while the database is away it logs and tries again.
    */
-  readonly start: Effect.Effect<void, never, Scope.Scope>
+  readonly start: Effect.Effect<void, InvalidSetting, Scope.Scope>
 }>()("@zakops/outbox/OutboxProcessor") {
   static readonly layer = Layer.effect(
     OutboxProcessor,
     Effect.gen(function*() {
-      const db = yield* Database.make
+      const db = yield* Effect.provideService(Database.make, SqlClient, yield* processorClient)
       const publisher = yield* EventPublisher
       const settings = yield* OutboxConfig
       const policy = yield* RetryPolicy

@@ -1,17 +1,26 @@
 /**
  * Writes an event in a transaction of its own, as the seed's writer does: for events that no business change goes with.
  *
- * What the caller's transaction does afterwards changes nothing for the event: to have both or none, use `TransactionalPublisher`.
+ * What the caller's transaction does afterwards changes nothing for the event: to have both or none, use `TransactionalPublisher`. What
+ * passes (a deadlock, a restart of the database, a lost connection) is outlasted for some seconds, and does not write an event twice.
  */
 import type { Event } from "@zakops/events/EventDefinition"
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import * as Context from "effect/Context"
+import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import { SqlClient } from "effect/sql/SqlClient"
+import { isSqlError } from "effect/sql/SqlError"
 import type { Emission, EmitOptions } from "./Emission.ts"
 import type { EmitError } from "./Outbox.ts"
 import { Outbox } from "./Outbox.ts"
+import { outsideTransaction } from "./outsideTransaction.ts"
 import { TransactionalPublisher } from "./TransactionalPublisher.ts"
+
+/** Tries after 100, 200, 400, 800, 1,600 and 3,200 ms. */
+const patience = Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: 6 }))
 
 export class OutboxWriter extends Context.Service<OutboxWriter, {
   /** Commits the event and gives its id. Takes a connection of its own, also where a transaction is open. */
@@ -25,11 +34,31 @@ export class OutboxWriter extends Context.Service<OutboxWriter, {
       const sql = yield* SqlClient
       const outbox = yield* Outbox
       const { transact } = yield* TransactionalPublisher
-      const onItsOwn = <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-        Effect.updateContext(self, (context: Context.Context<never>) => Context.omit(sql.transactionService)(context))
+      const onItsOwn = outsideTransaction(sql)
+
+      const writeAll = (emissions: ReadonlyArray<Emission>): Effect.Effect<ReadonlyArray<string>, EmitError> =>
+        Effect.suspend(() => {
+          // The same ids at every try: a second one finds what the first has written, if it was committed after all.
+          const numbered = emissions.map((emission) => ({ ...emission, id: emission.id ?? uuidV7Unsafe() }))
+          let tries = 0
+          return Effect.suspend(() => {
+            tries++
+            return onItsOwn(transact(outbox.emitAll(numbered)))
+          }).pipe(
+            Effect.catchIf(
+              (error) => tries > 1 && isSqlError(error) && error.reason._tag === "UniqueViolation",
+              () => Effect.succeed(numbered.map(({ id }) => id.toLowerCase()))
+            ),
+            Effect.retry({
+              schedule: patience,
+              while: (error) => isSqlError(error) && SqlErrors.isPassing(error)
+            })
+          )
+        })
+
       return OutboxWriter.of({
-        write: (event, options) => onItsOwn(transact(outbox.emit(event, options))),
-        writeAll: (emissions) => onItsOwn(transact(outbox.emitAll(emissions)))
+        write: (event, options) => Effect.map(writeAll([{ ...options, event }]), (ids) => ids[0] as string),
+        writeAll
       })
     })
   )

@@ -23,26 +23,32 @@ export interface Selection {
 /** What every selection has to know. */
 export interface Taking {
   readonly time: Fragment
-  /** Entries at most. */
+  /** Entries taken at most. */
   readonly limit: number
+  /** Entries met at most: more than are taken, where most of those in front may not be. */
+  readonly meet: number
+  /** Entries taken of one key at most. */
+  readonly run: number
   /** Bytes of data at most, though at least one entry; null for any number. */
   readonly bytes: number | null
   readonly destination: string
   /** Types that have a limit of their own. */
   readonly limited: ReadonlyArray<string>
+  /** Leave out what has made two processes crash: that is delivered alone. Nothing does where the database itself delivers. */
+  readonly suspectsApart: boolean
 }
 
 /** When an entry may be attempted; a producer in plain SQL may leave it NULL, which means: as soon as possible. */
 export const dueTime = "coalesce(next_attempt_at, '-infinity'::timestamptz)"
 
 /**
- * Due is what is pending, and what is processing under a lease that has run out (or under none: an older system's). Not due is what is
- * past its deadline, and what has made two processes crash: that is delivered alone.
+ * Due is what is pending, and what is processing under a lease that has run out (or under none: an older system's); not what is past its
+ * deadline.
  */
-export const isDue = ({ sql }: Database, time: Fragment): Fragment =>
+export const isDue = ({ sql }: Database, { suspectsApart, time }: Pick<Taking, "suspectsApart" | "time">): Fragment =>
   sql`${sql.literal(dueTime)} <= ${time}
     AND (status IS DISTINCT FROM 'processing' OR lease_until IS NULL OR lease_until < ${time})
-    AND crashes < 2 AND (expires_at IS NULL OR expires_at > ${time})`
+    AND (expires_at IS NULL OR expires_at > ${time}) ${sql.literal(suspectsApart ? "AND crashes < 2" : "")}`
 
 /** True unless the destination is paused. Asked once for each statement. */
 export const destinationOpen = ({ sql, table }: Database, destination: string): Fragment =>
@@ -59,16 +65,23 @@ export const takesTurns = (db: Database, limited: ReadonlyArray<string>): Fragme
     : db.sql`(coalesce(event_type, '') = ANY (${limited}::text[]) OR ${typePaused(db)})`
 
 /** The bytes of an entry's data as JSON, near enough: what Postgres has not compressed counts as it is stored. */
-const dataBytes = "CASE WHEN pg_column_compression(event_data) IS NULL THEN coalesce(pg_column_size(event_data), 0) " +
+export const dataBytes =
+  "CASE WHEN pg_column_compression(event_data) IS NULL THEN coalesce(pg_column_size(event_data), 0) " +
   "ELSE octet_length(event_data::text) END"
 
 /** The size as a column, where anybody asks for it. */
 export const sizeColumn = ({ sql }: Database, bytes: number | null): Fragment =>
   sql.literal(bytes === null ? "0 AS size" : `${dataBytes} AS size`)
 
-/** Of a relation with the columns ctid and size: the ctids of its first rows, up to so many bytes, though at least one. */
-export const withinBytes = ({ sql }: Database, rows: Fragment, bytes: number | null): Fragment =>
+/**
+ * Of a relation with the columns ctid and size: the ctids of its first rows, up to the limit and to so many bytes, though at least one.
+ */
+export const within = (
+  { sql }: Database,
+  rows: Fragment,
+  { bytes, limit }: Pick<Taking, "bytes" | "limit">
+): Fragment =>
   bytes === null
-    ? sql`SELECT ctid FROM ${rows}`
+    ? sql`SELECT ctid FROM ${rows} LIMIT ${limit}::int`
     : sql`SELECT ctid FROM (SELECT ctid, sum(size) OVER (ROWS UNBOUNDED PRECEDING) - size AS before FROM ${rows}) AS sized
-      WHERE before < ${bytes}::float8`
+      WHERE before < ${bytes}::float8 LIMIT ${limit}::int`

@@ -13,10 +13,12 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { Limits } from "./DeliveryLimits.ts"
 import { deliverSelection } from "./deliverSelection.ts"
 import { isolateFailures } from "./isolateFailures.ts"
-import { outlastTrouble, untilWorth } from "./idle.ts"
+import { untilWorth } from "./idle.ts"
+import { outlastTrouble } from "./outlastTrouble.ts"
 import type { OutboxSettings } from "./OutboxConfig.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { Selection } from "./Selection.ts"
+import type { Capacity } from "./takeDue.ts"
 import { takeDue } from "./takeDue.ts"
 import { tidyUp } from "./tidyUp.ts"
 
@@ -32,13 +34,20 @@ export const make = (
   const deliver = deliverSelection(db, publisher)
   const isolate = isolateFailures(db, publisher, policy)
   const tidy = tidyUp(db, destination, pollInterval)
-  // The data stays in the database: its size is of no concern here.
-  const take = takeDue(db, limits, destination, { bytes: null, inFlight: () => 0 })
+  const take = takeDue(db, limits, destination)
+  const capacity: Capacity = {
+    // The data stays in the database, and nothing of it can make this process crash.
+    bytes: () => null,
+    suspectsApart: false,
+    free: () => batchSize,
+    inFlight: () => 0,
+    run: batchSize
+  }
 
   const round = (tidied: { readonly dead: number }) =>
     Effect.gen(function*() {
       let counts: ProcessorCounts.ProcessorCounts = ProcessorCounts.none
-      const { again, more } = yield* take(batchSize, (selection: Selection) =>
+      const { again, more } = yield* take(capacity, batchSize, (selection: Selection) =>
         Effect.gen(function*() {
           const taken = yield* Effect.catchIf(
             deliver(selection),

@@ -13,6 +13,8 @@ import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { Connection } from "effect/sql/SqlConnection"
 import type { SqlError } from "effect/sql/SqlError"
+import { isSqlError } from "effect/sql/SqlError"
+import { isUnanswered, wasCommitted } from "./resolveCommit.ts"
 
 /**
  * The right to emit: an open transaction. `TransactionalPublisher` alone provides it, so that emitting outside of one does not compile.
@@ -22,6 +24,8 @@ export class Transaction extends Context.Service<Transaction, {
   readonly connection: Connection
   /** False once `transact` or `join` has ended. */
   readonly isOpen: () => boolean
+  /** To be told the transaction's id by whoever has learned of it. */
+  readonly isKnownAs: (xid: string) => void
 }>()("@zakops/outbox/Transaction") {}
 
 /** `join` was called with no transaction open on the client that the outbox uses. */
@@ -35,6 +39,9 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
   /**
    * Runs `self` in a transaction, in which it may emit. Commits when it succeeds; rolls back when it fails, dies or is interrupted.
    * Inside an open transaction it is a savepoint. Fails with what `self` fails with, or with the `SqlError` of BEGIN or COMMIT.
+   *
+   * Where the connection is lost during COMMIT and something was emitted, it asks the database what has become of the transaction, for half
+   * a minute at most: it succeeds if that was committed, and fails with the `SqlError` if it was rolled back or cannot be told.
    *
    * @example
    * publisher.transact(Effect.gen(function*() {
@@ -57,11 +64,23 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
     Effect.gen(function*() {
       const sql = yield* SqlClient
 
-      const grant = <A, E, R>(self: Effect.Effect<A, E, R>, connection: Connection) =>
-        Effect.suspend(() => {
+      const grant = <A, E, R>(
+        self: Effect.Effect<A, E, R>,
+        connection: Connection,
+        isKnownAs: (xid: string) => void = () => {}
+      ) =>
+        Effect.flatMap(Effect.serviceOption(Transaction), (outer) => {
           let isOpen = true
           return self.pipe(
-            Effect.provideService(Transaction, { connection, isOpen: () => isOpen }),
+            Effect.provideService(Transaction, {
+              connection,
+              isOpen: () => isOpen,
+              // A savepoint has the id of the transaction that it is in.
+              isKnownAs: (xid) => {
+                isKnownAs(xid)
+                if (Option.isSome(outer) && outer.value.connection === connection) outer.value.isKnownAs(xid)
+              }
+            }),
             Effect.ensuring(Effect.sync(() => {
               isOpen = false
             }))
@@ -82,13 +101,42 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
       const transact = <A, E, R>(
         self: Effect.Effect<A, E, R>
       ): Effect.Effect<A, E | SqlError, Exclude<R, Transaction>> =>
-        SqlErrors.lossAsFailure(sql.withTransaction(
-          Effect.flatMap(
-            Effect.serviceOption(sql.transactionService),
-            // withTransaction has just opened it: there is always one.
-            (open) => grant(self, Option.getOrThrow(open)[0])
+        Effect.suspend(() => {
+          let xid: string | undefined
+          let done: { readonly result: A } | undefined
+          const transaction = SqlErrors.lostAsFailure(sql.withTransaction(
+            Effect.flatMap(
+              Effect.serviceOption(sql.transactionService),
+              (open) =>
+                Effect.tap(
+                  grant(
+                    self,
+                    // withTransaction has just opened it: there is always one.
+                    Option.getOrThrow(open)[0],
+                    (known) => {
+                      xid = known
+                    }
+                  ),
+                  (result) =>
+                    Effect.sync(() => {
+                      done = { result }
+                    })
+                )
+            )
+          ))
+          return Effect.catchIf(
+            transaction,
+            // All of it had been done: what failed is COMMIT.
+            (error): error is E & SqlError => done !== undefined && isSqlError(error) && isUnanswered(error),
+            (error) =>
+              Effect.gen(function*() {
+                const inOther = Option.isSome(yield* Effect.serviceOption(sql.transactionService))
+                if (done === undefined || xid === undefined || inOther) return yield* Effect.fail(error)
+                const committed = yield* Effect.mapError(wasCommitted(sql, xid), () => error)
+                return committed ? done.result : yield* Effect.fail(error)
+              })
           )
-        ))
+        })
 
       return { join, transact }
     })

@@ -10,7 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
-import { listen, notifier } from "./Notifications.ts"
+import type { InvalidSetting } from "./InvalidSetting.ts"
+import { listen } from "./listen.ts"
+import { notifier } from "./Notifications.ts"
 
 export class Wakeup extends Context.Service<Wakeup, {
   /** To be run after entries were committed. Returns at once. */
@@ -20,7 +22,7 @@ export class Wakeup extends Context.Service<Wakeup, {
   /** Starts to watch; the effect that it gives waits for the next announcement since it was last run. */
   readonly watch: Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
   /** Passes announcements of other processes on to the watchers here, as long as the scope is open. */
-  readonly listenToOthers: Effect.Effect<void, never, Scope.Scope>
+  readonly listenToOthers: Effect.Effect<void, InvalidSetting, Scope.Scope>
 }>()("@zakops/outbox/Wakeup") {
   static readonly layer = Layer.effect(
     Wakeup,

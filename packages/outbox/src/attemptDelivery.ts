@@ -5,14 +5,15 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { Outcome } from "./AttemptOutcome.ts"
-import { Command, decide, leaseExpired } from "./EntryLifecycle.ts"
-import type { Fact } from "./EntryLifecycle.ts"
+import { Command, deadlinePassed, decide, Fact, leaseExpired } from "./EntryLifecycle.ts"
 import { asProcessing } from "./OutboxEntry.ts"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
 import { waitFor } from "./RetryPolicy.ts"
+import type { shadowSink } from "./shadowSink.ts"
 
 /** What an attempt shows of the destination: it answered, good or bad; it is down, in its own words; or nothing was heard of it. */
 export type Heard = { readonly _tag: "Answer" } | { readonly _tag: "Down"; readonly reason: string } | {
@@ -28,18 +29,43 @@ export interface Attempt {
   readonly outcome: Outcome | undefined
 }
 
-const answer: Heard = { _tag: "Answer" }
+const answered: Heard = { _tag: "Answer" }
 const nothing: Heard = { _tag: "Nothing" }
 
 /** The entry goes back untried. `begun`: the publisher had been called. */
 export const handBack = (entry: ClaimedEntry, begun: boolean): Attempt =>
   settle(entry, Command.HandBack({ claimId: entry.claimId }), nothing, begun ? "handed_back" : undefined)
 
+/** The entry was claimed in time, but its deadline came before its turn: it is dead, and not charged for an attempt that was not made. */
+export const missDeadline = (entry: ClaimedEntry): Attempt => ({
+  entry,
+  fact: Fact.Died({ error: deadlinePassed }),
+  heard: nothing,
+  outcome: "deadline_passed"
+})
+
 /**
- * Calls the publisher, unless the entry shows without it that the attempt has failed. Never fails: what goes wrong is the attempt's
- * outcome.
+ * Runs the call in a fiber of its own, so that an interruption is not kept waiting by a call that cannot be interrupted: it is left to
+ * itself then.
  */
-export const attemptDelivery = (publisher: External, policy: RetrySchedule, timeout: Duration.Duration) => {
+const leavable = <A, E>(call: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkDetach(restore(call))
+      return yield* Effect.onInterrupt(restore(Fiber.join(fiber)), () => Effect.forkDetach(Fiber.interrupt(fiber)))
+    })
+  )
+
+/**
+ * Calls the publisher, or `compare` for a copy in shadow mode, unless the entry shows without it that the attempt has failed. Never
+ * fails: what goes wrong is the attempt's outcome.
+ */
+export const attemptDelivery = (
+  publisher: External,
+  compare: ReturnType<typeof shadowSink>,
+  policy: RetrySchedule,
+  timeout: Duration.Duration
+) => {
   const fail = (
     entry: ClaimedEntry,
     error: string,
@@ -48,7 +74,11 @@ export const attemptDelivery = (publisher: External, policy: RetrySchedule, time
     how: { readonly permanent?: boolean; readonly retryAfter?: Duration.Duration | undefined } = {}
   ) =>
     Effect.map(
-      waitFor(policy, entry, how.retryAfter),
+      Effect.catchDefect(waitFor(policy, entry, how.retryAfter), (defect) =>
+        Effect.as(
+          Effect.logError("the retry policy died, the entry waits a minute", defect),
+          Option.some(Duration.minutes(1))
+        )),
       (wait) =>
         settle(
           entry,
@@ -64,7 +94,11 @@ export const attemptDelivery = (publisher: External, policy: RetrySchedule, time
     if (Result.isFailure(entry.envelope)) {
       return yield* fail(entry, entry.envelope.failure, nothing, "failed", { permanent: true })
     }
-    const exit = yield* publisher.publish(entry.envelope.success).pipe(
+    // The comparison says nothing about the destination.
+    const [deliver, answer] = entry.shadow ? [compare, nothing] : [publisher.publish, answered]
+    const envelope = entry.envelope.success
+    // A publisher may also throw before it gives an effect.
+    const exit = yield* leavable(Effect.suspend(() => deliver(envelope))).pipe(
       Effect.asSome,
       Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.succeedNone }),
       Effect.exit

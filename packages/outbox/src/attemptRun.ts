@@ -1,7 +1,7 @@
 /**
  * Delivers a run of entries of one ordering key, one after another: none is begun before the one in front of it was delivered.
  *
- * When one is not delivered, or its lease may have run out, the rest of the run is handed back untried in the same step.
+ * When one is not delivered, the rest of the run is handed back untried in the same step.
  */
 import * as Effect from "effect/Effect"
 import type { Attempt } from "./attemptDelivery.ts"
@@ -9,27 +9,19 @@ import { handBack } from "./attemptDelivery.ts"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
 
 /**
- * @param attempt   one attempt, as `attemptDelivery` gives it
- * @param stillHeld whether the entry's lease has certainly not run out yet
- * @param ended     is given what has come to its end, as soon as it has
+ * @param attempt one attempt, as `attemptDelivery` gives it
+ * @param ended   is given what has come to its end, as soon as it has
  */
 export const attemptRun = <E, R>(
   run: ReadonlyArray<ClaimedEntry>,
   attempt: (entry: ClaimedEntry) => Effect.Effect<Attempt, E, R>,
-  stillHeld: (entry: ClaimedEntry) => Effect.Effect<boolean>,
   ended: (attempts: ReadonlyArray<Attempt>) => Effect.Effect<unknown>
 ): Effect.Effect<void, E, R> =>
   Effect.gen(function*() {
     for (const [index, entry] of run.entries()) {
-      const rest = () => run.slice(index + 1).map((behind) => handBack(behind, false))
-      // The first was claimed a moment ago; one behind it may have waited long.
-      if (index > 0 && !(yield* stillHeld(entry))) {
-        yield* ended([handBack(entry, false), ...rest()])
-        return
-      }
       const done = yield* attempt(entry)
       if (done.fact._tag !== "Delivered") {
-        yield* ended([done, ...rest()])
+        yield* ended([done, ...run.slice(index + 1).map((behind) => handBack(behind, false))])
         return
       }
       yield* ended([done])

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type { ClaimedRow } from "./OutboxEntry.ts"
 import { fromRow } from "./OutboxEntry.ts"
 import type { Selection } from "./Selection.ts"
+import { dataBytes } from "./Selection.ts"
 
 /**
  * Claims what the selection takes under `claimId`, in one statement and its own transaction. Each is charged an attempt, except where a
@@ -35,10 +36,14 @@ export const claimEntries = ({ now, sql, table }: Database, worker: string) =>
           coalesce(o.schema_version, 1) AS schema_version, o.trace_id, coalesce(o.headers, '{}') AS headers, o.created_at,
           o.attempts, coalesce(o.max_attempts, 5) AS max_attempts, o.retry_waits, o.ordering_key, o.seq::float8 AS seq,
           o.last_attempt_at, o.claimed_by, o.last_attempt_at IS DISTINCT FROM ${time} AS expired,
+          (extract(epoch FROM o.expires_at - ${time}) * 1000)::float8 AS time_left, ${
+      sql.literal(dataBytes)
+    }::float8 AS bytes,
           CASE WHEN ${sql.literal(oversize)} THEN NULL ELSE o.event_data END AS event_data,
-          ${sql.literal(oversize)} AS oversize
+          ${sql.literal(oversize)} AS oversize, o.shadow
       )
-      SELECT (SELECT count(*)::int FROM due) AS met, (SELECT count(*)::int FROM moved) AS moved, claimed.* FROM (VALUES (1)) AS one LEFT JOIN claimed ON true`
+      SELECT (SELECT count(*)::int FROM due) AS met, (SELECT count(*)::int FROM moved) AS moved, claimed.*
+      FROM (VALUES (1)) AS one LEFT JOIN claimed ON true`
     return {
       met: rows[0]?.met ?? 0,
       moved: rows[0]?.moved ?? 0,

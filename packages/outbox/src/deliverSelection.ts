@@ -7,6 +7,7 @@ import type { Fragment } from "effect/sql/Statement"
 import { letForward } from "./orderingKeys.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { Selection } from "./Selection.ts"
+import { recordShadows } from "./shadowSink.ts"
 
 /** What became of the entries that a selection took, of how many it met. */
 export interface Delivered {
@@ -16,22 +17,26 @@ export interface Delivered {
 }
 
 /**
- * The CTEs that mark what `which` selects of the outbox `o` delivered, and copy it. `entries` is what was delivered.
+ * The CTEs that mark what `which` selects of the outbox `o` delivered, and copy it: to the comparison, where it is in shadow mode.
+ * `entries` is what was delivered.
  */
 export const deliverAndCopy = (
-  { sql, table }: Database,
+  db: Database,
   publisher: Transactional,
   which: Fragment,
   time: Fragment
-): Fragment =>
-  sql`entries AS (
+): Fragment => {
+  const { sql, table } = db
+  return sql`entries AS (
       UPDATE ${table.outbox} o SET status = 'delivered', attempts = coalesce(o.attempts, 0) + 1, last_attempt_at = ${time},
         delivered_at = ${time}, created_at = coalesce(o.created_at, ${time}), claim_id = NULL, lease_until = NULL, blocks = false,
         waits_for = NULL
       WHERE ${which}
       RETURNING o.id, o.correlation_id, o.aggregate_type, o.aggregate_id, o.event_type, o.schema_version, o.event_data,
-        o.trace_id, o.headers, o.created_at, o.seq, o.ordering_key
-    ), copied AS (${publisher.copyFrom(sql.literal("entries"))})`
+        o.trace_id, o.headers, o.created_at, o.seq, o.ordering_key, o.shadow
+    ), copied AS (${publisher.copyFrom(sql.literal("(SELECT * FROM entries WHERE NOT shadow) AS entries"))}),
+    compared AS (${recordShadows(db, sql.literal("entries"), time)})`
+}
 
 /**
  * Finds, copies and marks in one statement. Where the entries have keys, the next of each is let forward in the same transaction; without
@@ -50,7 +55,9 @@ export const deliverSelection = (db: Database, publisher: Transactional) => {
         FROM entries`
       return { met: row?.met ?? 0, moved: row?.moved ?? 0, delivered: row?.delivered ?? 0, keys: row?.keys ?? [] }
     })
-    const whole = keyed ? sql.withTransaction(Effect.tap(deliver, ({ keys }) => forward(keys))) : deliver
+    const whole = keyed
+      ? sql.withTransaction(Effect.tap(deliver, ({ keys }) => forward(keys.map((key) => ({ key })))))
+      : deliver
     return Effect.map(whole, ({ delivered, met, moved }) => ({
       met,
       moved,

@@ -5,29 +5,33 @@
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
 import type { Selection, Taking } from "./Selection.ts"
-import { destinationOpen, dueTime, isDue, sizeColumn, typePaused, withinBytes } from "./Selection.ts"
+import { destinationOpen, dueTime, isDue, sizeColumn, within } from "./Selection.ts"
 
 /** The due entries of one type in its line, from the index outbox_turn; none while it is paused. */
-export const dueTurns = (db: Database, type: string, { bytes, destination, limit, time }: Taking): Selection => {
+export const dueTurns = (db: Database, type: string, taking: Taking): Selection => {
   const { sql, table } = db
+  const { bytes, destination, limit } = taking
+  // Asked once for the statement, not for each row of a line that may be long.
+  const open =
+    sql`NOT EXISTS (SELECT FROM ${table.flow} WHERE kind = 'type' AND name = ${type} AND paused_at IS NOT NULL)`
   return {
     limit,
     keyed: true,
     ctes: sql`
       due AS MATERIALIZED (
         SELECT ctid, ${sizeColumn(db, bytes)} FROM ${table.outbox}
-        WHERE NOT finished AND waits_for = 'turn' AND coalesce(event_type, '') = ${type} AND ${isDue(db, time)}
-          AND NOT ${typePaused(db)} AND ${destinationOpen(db, destination)}
+        WHERE NOT finished AND waits_for = 'turn' AND coalesce(event_type, '') = ${type} AND ${isDue(db, taking)}
+          AND ${open} AND ${destinationOpen(db, destination)}
         ORDER BY ${sql.literal(dueTime)}, seq
         LIMIT ${limit}::int
         FOR UPDATE SKIP LOCKED
       ),
-      taken AS MATERIALIZED (${withinBytes(db, sql.literal("due"), bytes)}),
+      taken AS MATERIALIZED (${within(db, sql.literal("due"), taking)}),
       moved AS (SELECT WHERE false)`
   }
 }
 
-/** The types that have a line, one step of outbox_turn for each. */
+/** The types that have a line and are not paused, one step of outbox_turn for each. */
 export const typesInLine = ({ sql, table }: Database) =>
   Effect.gen(function*() {
     const inLine = sql.literal("NOT finished AND waits_for = 'turn'")
@@ -40,6 +44,7 @@ export const typesInLine = ({ sql, table }: Database) =>
           ORDER BY coalesce(event_type, '') LIMIT 1
         ) FROM line WHERE line.type IS NOT NULL
       )
-      SELECT type FROM line WHERE type IS NOT NULL`
+      SELECT type FROM line
+      WHERE type IS NOT NULL AND type NOT IN (SELECT name FROM ${table.flow} WHERE kind = 'type' AND paused_at IS NOT NULL)`
     return rows.map(({ type }) => type)
   })

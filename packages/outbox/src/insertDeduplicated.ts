@@ -9,14 +9,14 @@ import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { NewEntry } from "./Emission.ts"
 
-/** Gives the id of each entry as it stands in the outbox: that of the first with its key, where it was not written itself. */
+/** `insert` writes, and gives the transaction's id. Gives the id of each entry as it stands in the outbox: that of the first with its key, where it was not written itself. */
 export const insertDeduplicated = (db: Database) => {
   const takeKeys = takeDedupeKeys(db)
   const find = findFirst(db)
   return Effect.fnUntraced(
     function*(
       entries: ReadonlyArray<NewEntry>,
-      insert: (entries: ReadonlyArray<NewEntry>) => Effect.Effect<void, SqlError>
+      insert: (entries: ReadonlyArray<NewEntry>) => Effect.Effect<string | undefined, SqlError>
     ) {
       // Within one call, too, the first of a key is the one that counts.
       const firsts = new Map<string, NewEntry>()
@@ -27,12 +27,16 @@ export const insertDeduplicated = (db: Database) => {
       const candidates = [...firsts.values()]
       const taken = new Set(yield* takeKeys(candidates))
       const others = new Map(yield* find(candidates.filter((entry) => !taken.has(entry.id))))
-      yield* insert(entries.filter((entry) => entry.dedupe === null || taken.has(entry.id)))
-      return entries.map((entry) => {
-        const key = keyOf(entry)
-        const first = key === undefined ? entry.id : firsts.get(key)?.id ?? entry.id
-        return others.get(first) ?? first
+      const firstOf = (entry: NewEntry) => firsts.get(keyOf(entry) ?? "") ?? entry
+      // By the entry, not by its id: who emits the same twice may well give it the same id.
+      const xid = yield* insert(
+        entries.filter((entry) => entry.dedupe === null || (firstOf(entry) === entry && !others.has(entry.id)))
+      )
+      const ids = entries.map((entry) => {
+        const { id } = firstOf(entry)
+        return others.get(id) ?? id
       })
+      return { ids, xid }
     }
   )
 }

@@ -2,55 +2,74 @@
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 import type { NewEntry } from "./Emission.ts"
 import { insertDeduplicated } from "./insertDeduplicated.ts"
-import { lockedKeys } from "./orderingKeys.ts"
+import { keysOf, lockedKeys, lockKeys } from "./orderingKeys.ts"
+
+/** The ids of the entries, in their order, and the id of the transaction, where it has written any. */
+export interface Written {
+  readonly ids: ReadonlyArray<string>
+  readonly xid: string | undefined
+}
 
 /**
- * Writes the entries, numbered by seq in the order given, and gives the id of each: another one's where a deduplication key has written
- * already.
+ * Writes the entries, numbered by seq in the order given. Where a deduplication key has written already, the id is that other one's.
  */
 export const insertEntries = (db: Database) => {
   const insertPlain = insertOne(db)
   const insertMany = insertInParts(db)
   const deduplicated = insertDeduplicated(db)
-  return Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>) {
+  return Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>): Effect.fn.Return<Written, SqlError> {
     const [first] = entries
     if (entries.some((entry) => entry.dedupe !== null)) return yield* deduplicated(entries, insertMany)
-    if (first !== undefined && entries.length === 1 && isPlain(first)) yield* insertPlain(first)
-    else yield* insertMany(entries)
-    return entries.map((entry) => entry.id)
+    const plain = first !== undefined && entries.length === 1 && isPlain(first)
+    const xid = yield* plain ? insertPlain(first) : insertMany(entries)
+    return { ids: entries.map((entry) => entry.id), xid }
   })
 }
 
 /** What most entries are: due now, with no key and no settings of their own. */
 const isPlain = (entry: NewEntry): boolean =>
-  entry.orderingKey === null && entry.retryWaits === null && entry.deliverAt === null && entry.delay === 0 &&
-  entry.expiresAt === null
+  entry.mode === "outbox" && entry.orderingKey === null && entry.retryWaits === null && entry.deliverAt === null &&
+  entry.delay === 0 && entry.expiresAt === null
 
 const insertOne = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*(entry: NewEntry) {
     const time = yield* now
-    yield* sql`
+    const [row] = yield* sql<{ xid: string }>`
       INSERT INTO ${table.outbox} (id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
         trace_id, headers, max_attempts, next_attempt_at, created_at)
       VALUES (${entry.id}, ${entry.correlationId}, ${entry.aggregateType}, ${entry.aggregateId}, ${entry.eventType},
-        ${entry.schemaVersion}, ${entry.data}, ${entry.traceId}, ${entry.headers}, ${entry.maxAttempts}, ${time}, ${time})`
+        ${entry.schemaVersion}, ${entry.data}, ${entry.traceId}, ${entry.headers}, ${entry.maxAttempts}, ${time}, ${time})
+      RETURNING pg_current_xact_id()::text AS xid`
+    return row?.xid
   })
 
 /** One statement for each part that `inParts` makes. */
-const insertInParts = (db: Database) =>
-  Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>) {
+const insertInParts = (db: Database) => {
+  const lock = lockKeys(db)
+  return Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>) {
     const time = yield* db.now
-    for (const part of inParts(entries)) {
-      yield* db.sql`${insertFrom(db, asRelation(db.sql, part), time, part)}`
+    const parts = inParts(entries)
+    // Each part locks its own keys in their order; all of them together have one only here.
+    if (parts.length > 1) yield* lock(keysOf(entries))
+    let xid: string | undefined
+    for (const part of parts) {
+      const [row] = yield* db.sql<{ xid: string }>`
+        WITH written AS (${
+        insertFrom(db, asRelation(db.sql, part), time, part)
+      }) SELECT pg_current_xact_id()::text AS xid`
+      xid = row?.xid
     }
+    return xid
   })
+}
 
 /**
- * The statement that writes the rows of `relation`, with the columns of `asRelation`, as entries. `entries` tells whether there are keys
- * to be locked.
+ * The statement that writes the rows of `relation`, with the columns of `asRelation`, as entries; those that are only published directly
+ * are left out. `entries` tells which keys there are to be locked, and whether all are to be written.
  */
 export const insertFrom = (
   db: Database,
@@ -63,11 +82,13 @@ export const insertFrom = (
     `id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, trace_id, headers, max_attempts,
       retry_waits, ordering_key, on_dead, expires_at`
   )
-  const keys = entries.flatMap(({ orderingKey }) => orderingKey === null ? [] : [orderingKey])
+  const written = entries.filter(({ mode }) => mode !== "direct")
+  const keys = keysOf(written)
   const locked = keys.length === 0 ? sql.literal("") : sql`, ${lockedKeys(db, keys)}`
-  return sql`INSERT INTO ${table.outbox} (${columns}, next_attempt_at, created_at)
-    SELECT ${columns}, coalesce(deliver_at, ${time} + delay * interval '1 millisecond'), ${time}
-    FROM ${relation}${locked} ORDER BY seq`
+  const chosen = sql.literal(written.length === entries.length ? "" : "WHERE mode <> 'direct'")
+  return sql`INSERT INTO ${table.outbox} (${columns}, next_attempt_at, created_at, shadow)
+    SELECT ${columns}, coalesce(deliver_at, ${time} + delay * interval '1 millisecond'), ${time}, mode = 'shadow'
+    FROM ${relation}${locked} ${chosen} ORDER BY seq`
 }
 
 /**
@@ -88,7 +109,8 @@ const asRow = (sql: SqlClient, entry: NewEntry): Fragment =>
     ${entry.data}::jsonb AS event_data, ${entry.traceId}::uuid AS trace_id, ${entry.headers}::jsonb AS headers,
     ${entry.maxAttempts}::int AS max_attempts, ${asArray(entry.retryWaits)}::float8[] AS retry_waits,
     ${entry.orderingKey}::text AS ordering_key, ${entry.onDead}::varchar AS on_dead, ${entry.expiresAt}::timestamptz AS expires_at,
-    ${entry.deliverAt}::timestamptz AS deliver_at, ${entry.delay}::float8 AS delay, 0::bigint AS seq) AS entries`
+    ${entry.deliverAt}::timestamptz AS deliver_at, ${entry.delay}::float8 AS delay,
+    ${sql.literal(`'${entry.mode}'`)} AS mode, 0::bigint AS seq) AS entries`
 
 const asArray = (numbers: ReadonlyArray<number> | null) => numbers === null ? null : `{${numbers.join()}}`
 
@@ -96,7 +118,7 @@ export const asRecordset = (sql: SqlClient, entries: ReadonlyArray<NewEntry>): F
   sql`jsonb_to_recordset(${`[${entries.map(toJson).join(",")}]`}::jsonb) AS entries (id uuid, correlation_id uuid,
     aggregate_type varchar, aggregate_id varchar, event_type varchar, schema_version int, event_data jsonb, trace_id uuid,
     headers jsonb, max_attempts int, retry_waits float8[], ordering_key text, on_dead varchar, expires_at timestamptz,
-    deliver_at timestamptz, delay float8, seq bigint)`
+    deliver_at timestamptz, delay float8, mode varchar, seq bigint)`
 
 // data and headers are JSON already, and are put in as they are rather than encoded again.
 const toJson = (entry: NewEntry, seq: number): string => {
@@ -115,6 +137,7 @@ const toJson = (entry: NewEntry, seq: number): string => {
     expires_at: entry.expiresAt ?? undefined,
     deliver_at: entry.deliverAt ?? undefined,
     delay: entry.delay,
+    mode: entry.mode,
     seq
   })
   return `${columns.slice(0, -1)},"event_data":${entry.data},"headers":${entry.headers}}`
@@ -124,7 +147,7 @@ const mostRows = 1000
 const mostCharacters = 4_000_000
 
 /** Parts of at most 1,000 entries and, but for a single large one, 4 million characters: Postgres holds a part in memory whole. */
-const inParts = (entries: ReadonlyArray<NewEntry>): ReadonlyArray<ReadonlyArray<NewEntry>> => {
+export const inParts = (entries: ReadonlyArray<NewEntry>): ReadonlyArray<ReadonlyArray<NewEntry>> => {
   const parts: Array<Array<NewEntry>> = []
   let characters = Infinity
   for (const entry of entries) {

@@ -47,8 +47,11 @@ export const isolateFailures = (db: Database, publisher: Transactional, policy: 
       SELECT (SELECT count(*)::int FROM due) AS met, (SELECT count(*)::int FROM moved) AS moved, o.id,
         coalesce(o.attempts, 0) + 1 AS attempts, coalesce(o.max_attempts, 5) AS "maxAttempts", o.retry_waits AS "retryWaits",
         o.ordering_key AS "orderingKey"
-      FROM ${table.outbox} o WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM taken)) ORDER BY o.seq`
-    const entries = rows.map((row): Locked => ({ ...row, retryWaits: toWaits(row.retryWaits) }))
+      FROM (VALUES (1)) AS one LEFT JOIN ${table.outbox} o ON o.ctid = ANY (ARRAY(SELECT ctid FROM taken)) ORDER BY o.seq`
+    const entries = rows.filter(({ id }) => id !== null).map((row): Locked => ({
+      ...row,
+      retryWaits: toWaits(row.retryWaits)
+    }))
     return { entries, met: rows[0]?.met ?? 0, moved: rows[0]?.moved ?? 0 }
   })
 
@@ -112,7 +115,7 @@ export const isolateFailures = (db: Database, publisher: Transactional, policy: 
       }
       let counts: ProcessorCounts.ProcessorCounts = { ...ProcessorCounts.none, delivered }
       for (const failure of failures) counts = ProcessorCounts.add(counts, yield* settle(failure))
-      yield* forward(entries.flatMap(({ orderingKey }) => orderingKey === null ? [] : [orderingKey]))
+      yield* forward(entries.flatMap(({ orderingKey }) => orderingKey === null ? [] : [{ key: orderingKey }]))
       return { met, moved, counts }
     }))
 }

@@ -16,7 +16,7 @@ export const nextDueTime = ({ now, sql, table }: Database) =>
         sql.literal(which)
       } AND ${due} > ${time} AND ${due} < 'infinity'
         ORDER BY ${due}, seq LIMIT 1)`
-    const deadline = sql`(SELECT expires_at FROM ${table.outbox} WHERE NOT finished AND expires_at IS NOT NULL
+    const deadline = sql`(SELECT expires_at FROM ${table.outbox} WHERE NOT finished AND expires_at > ${time}
       AND expires_at < 'infinity' ORDER BY expires_at LIMIT 1)`
     const [row] = yield* sql<{ millis: number | null }>`
       SELECT (extract(epoch FROM least(${next("IS NULL")}, ${

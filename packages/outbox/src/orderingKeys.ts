@@ -24,19 +24,62 @@ export const lockedKeys = ({ schema, sql }: Database, keys: ReadonlyArray<string
   ) AS taken) AS locked`
 
 /**
+ * Locks the keys in a statement of its own, until the end of the transaction: for what is written in several, whose locks would otherwise
+ * be taken statement by statement, and so in no order.
+ */
+export const lockKeys = (db: Database) =>
+  Effect.fnUntraced(function*(keys: ReadonlyArray<string>) {
+    if (keys.length > 0) yield* db.sql`SELECT count FROM ${lockedKeys(db, keys)}`
+  })
+
+/** The keys of the entries that have one. */
+export const keysOf = (entries: ReadonlyArray<{ readonly orderingKey: string | null }>): ReadonlyArray<string> =>
+  entries.flatMap(({ orderingKey }) => orderingKey === null ? [] : [orderingKey])
+
+/** An entry that is out of its key's way. Without `seq` it may have been anywhere in it. */
+export interface Gone {
+  readonly key: string
+  readonly seq?: number | undefined
+}
+
+/** The entries that have a key, as gone. */
+export const goneOf = (
+  entries: ReadonlyArray<{ readonly orderingKey: string | null; readonly seq: number }>
+): ReadonlyArray<Gone> =>
+  entries.flatMap(({ orderingKey, seq }) => orderingKey === null ? [] : [{ key: orderingKey, seq }])
+
+/**
  * Lets the first open entry of each key forward, where it was set aside. To be run after entries have been finished, or have stopped to
- * block, in the same transaction but as a statement of its own: who sets entries aside holds the first one locked meanwhile, and so
- * this statement sees what was set aside before. Walks one step of outbox_key for each key.
+ * block, in the same transaction but as a statement of its own, so that it sees what others have committed meanwhile. Walks one step of
+ * outbox_key for each key.
+ *
+ * The first is locked, whatever it waits for: somebody may be about to finish it as well, and would not know that what is behind it is his
+ * to let forward. If it turns out finished, the one behind it is looked at. Who has only finished entries behind the first leaves the key
+ * to whoever finishes that one, and so two of them never wait for each other.
  */
 export const letForward = ({ sql, table }: Database) =>
-  Effect.fnUntraced(function*(keys: Iterable<string>) {
-    const distinct = [...new Set(keys)]
-    if (distinct.length === 0) return
-    yield* sql`
-      UPDATE ${table.outbox} SET waits_for = NULL WHERE id = ANY (ARRAY(
-        SELECT first.id FROM unnest(${distinct}::text[]) AS key (ordering_key) CROSS JOIN LATERAL (
-          SELECT id, waits_for FROM ${table.outbox} o
-          WHERE o.ordering_key = key.ordering_key AND (NOT o.finished OR o.blocks) ORDER BY o.seq LIMIT 1
-        ) AS first
-        WHERE first.waits_for = 'key'))`
+  Effect.fnUntraced(function*(gone: Iterable<Gone>) {
+    let after = new Map<string, number>()
+    for (const { key, seq = 0 } of gone) after.set(key, Math.min(seq, after.get(key) ?? seq))
+    while (after.size > 0) {
+      const keys = [...after].map(([key, seq]) => ({ key, seq }))
+      const finished = yield* sql<{ key: string; seq: number }>`
+        WITH firsts AS MATERIALIZED (
+          SELECT first.id FROM jsonb_to_recordset(${JSON.stringify(keys)}::jsonb) AS gone (key text, seq bigint)
+          CROSS JOIN LATERAL (
+            SELECT o.id, o.seq FROM ${table.outbox} o WHERE o.ordering_key = gone.key AND (NOT o.finished OR o.blocks)
+            ORDER BY o.seq LIMIT 1
+          ) AS first
+          WHERE first.seq >= gone.seq
+        ),
+        locked AS MATERIALIZED (
+          SELECT id, ordering_key, seq, waits_for, NOT finished OR blocks AS open FROM ${table.outbox}
+          WHERE id = ANY (ARRAY(SELECT id FROM firsts)) ORDER BY id FOR NO KEY UPDATE
+        ),
+        forward AS (
+          UPDATE ${table.outbox} SET waits_for = NULL WHERE id = ANY (ARRAY(SELECT id FROM locked WHERE open AND waits_for = 'key'))
+        )
+        SELECT ordering_key AS key, seq::float8 AS seq FROM locked WHERE NOT open`
+      after = new Map(finished.map(({ key, seq }) => [key, seq]))
+    }
   })

@@ -1,13 +1,19 @@
 /** Settles a group of attempts, delivered and undelivered, in two statements, and counts what became of them. */
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
 import type { Attempt } from "./attemptDelivery.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
-import type { Claim, Undelivered } from "./settleEntries.ts"
-import { noteFenced, settleDelivered, settleUndelivered } from "./settleEntries.ts"
+import type { Undelivered } from "./settleEntries.ts"
+import { nameOf, noteFenced, settleDelivered, settleUndelivered } from "./settleEntries.ts"
 
-/** Each statement is its own transaction: if the second fails, what was delivered is marked all the same. */
-export const settleAttempts = (db: Database, destination: string) => {
+/** Runs one statement: again, where it does not succeed, or not. */
+export type Persistence = <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
+
+/**
+ * Each statement is its own transaction, and tried again for itself: if the second fails, what was delivered is marked all the same.
+ */
+export const settleAttempts = (db: Database, destination: string, persist: Persistence) => {
   const asDelivered = settleDelivered(db)
   const asUndelivered = settleUndelivered(db, destination)
   const note = noteFenced(db, destination)
@@ -17,23 +23,28 @@ export const settleAttempts = (db: Database, destination: string) => {
     for (const { entry, fact, heard, outcome } of attempts) {
       const reason = heard._tag === "Down" ? heard.reason : undefined
       if (fact._tag === "Delivered") delivered.push(entry)
-      else if (fact._tag !== "Claimed") undelivered.push({ entry, fact, outcome, reason })
+      else if (fact._tag !== "Claimed" && fact._tag !== "Redriven" && fact._tag !== "Discarded") {
+        undelivered.push({ entry, fact, outcome, reason })
+      }
     }
     const settled = new Set<string>()
-    if (delivered.length > 0) { for (const claim of yield* asDelivered(delivered)) settled.add(nameOf(claim)) }
-    if (undelivered.length > 0) { for (const claim of yield* asUndelivered(undelivered)) settled.add(nameOf(claim)) }
-    const fenced = delivered.filter((entry) => !settled.has(nameOf(entry)))
-    if (fenced.length > 0) yield* note(fenced)
+    if (delivered.length > 0) { for (const claim of yield* persist(asDelivered(delivered))) settled.add(nameOf(claim)) }
+    if (undelivered.length > 0) {
+      for (const claim of yield* persist(asUndelivered(undelivered))) settled.add(nameOf(claim))
+    }
+    const missing = delivered.filter((entry) => !settled.has(nameOf(entry)))
+    const late = missing.length === 0 ? 0 : (yield* persist(note(missing))).length
+    const fenced = late + undelivered.filter(({ entry }) => !settled.has(nameOf(entry))).length
 
     const ended = (tag: Undelivered["fact"]["_tag"]) =>
       undelivered.filter(({ entry, fact }) => fact._tag === tag && settled.has(nameOf(entry))).length
     const counts: ProcessorCounts.ProcessorCounts = {
-      delivered: delivered.length - fenced.length,
+      delivered: delivered.length - late,
       retried: ended("RetryScheduled"),
       dead: ended("Died"),
       handedBack: ended("HandedBack"),
       parked: ended("Parked"),
-      fenced: attempts.length - settled.size
+      fenced
     }
     yield* ProcessorCounts.record(counts)
     yield* Effect.forEach(
@@ -44,14 +55,12 @@ export const settleAttempts = (db: Database, destination: string) => {
     if (newer !== undefined) {
       yield* Effect.logWarning(`${counts.parked} entries wait for a newer build, the first of them: ${newer}`)
     }
-    if (counts.fenced > 0) {
-      yield* Effect.logWarning(`${counts.fenced} entries were settled by others: their leases had run out here`)
+    if (fenced > 0) {
+      yield* Effect.logWarning(`${fenced} entries were settled by others: their leases had run out here`)
     }
     return counts
   })
 }
-
-const nameOf = ({ claimId, id }: Claim) => `${claimId} ${id}`
 
 const logDead = ({ entry, fact }: Undelivered) =>
   Effect.logError(`outbox entry ${entry.id} is dead: ${fact._tag === "Died" ? fact.error : ""}`)

@@ -2,7 +2,7 @@
  * Ends attempts: delivered, waiting for the next one, dead, or handed back. Only for whoever still holds the claim.
  *
  * The fence is the claim's id: a worker whose lease ran out while it was publishing finds that its settle matches no row, and changes
- * nothing. Each statement gives the claims that it settled; the rest were fenced. What did not deliver leaves a line in the history, in the
+ * nothing. Each statement gives the ids that it settled; the rest were fenced. What did not deliver leaves a line in the history, in the
  * same statement; when entries of a key are out of the way, the next one comes forward, in the same transaction.
  */
 import type { Database } from "@zakops/migrations/Database"
@@ -12,16 +12,18 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { Outcome } from "./AttemptOutcome.ts"
 import type { Fact } from "./EntryLifecycle.ts"
 import { errorText } from "./errorText.ts"
-import { letForward } from "./orderingKeys.ts"
+import { goneOf, letForward } from "./orderingKeys.ts"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
 
 export type Held = Pick<
   ClaimedEntry,
-  "id" | "claimId" | "attempts" | "orderingKey" | "worker" | "startedAt" | "traceId"
+  "id" | "claimId" | "attempts" | "orderingKey" | "seq" | "worker" | "startedAt" | "traceId"
 >
 
 /** A worker may hold an entry by two claims: one that has run out, and the one by which it has taken the entry over from itself. */
 export type Claim = Pick<ClaimedEntry, "id" | "claimId">
+
+export const nameOf = ({ claimId, id }: Claim): string => `${claimId} ${id}`
 
 /** What becomes of a held entry that was not delivered. `outcome` is for the history: undefined where there is nothing to tell. */
 export interface Undelivered {
@@ -93,16 +95,24 @@ export const settleUndelivered = (db: Database, destination: string) => {
     )
 }
 
-/** Leaves a line in the history for deliveries that somebody else has settled. */
+/**
+ * Leaves a line in the history for deliveries that somebody else has settled, and gives their ids: not those that this worker has settled
+ * itself, by a statement whose answer was lost.
+ */
 export const noteFenced = (db: Database, destination: string) => {
   const { now, sql, table } = db
   return Effect.fnUntraced(function*(entries: ReadonlyArray<Held>) {
     const time = yield* now
-    yield* sql`
+    return yield* sql<{ id: string }>`
       INSERT INTO ${table.outboxAttempts} (entry_id, attempt, destination, worker, started_at, ended_at, outcome, trace_id)
       SELECT id, attempt, ${destination}, worker, started_at, ${time}, 'fenced', trace_id
       FROM jsonb_to_recordset(${JSON.stringify(entries.map((entry) => ({ id: entry.id, ...toHistory(entry) })))}::jsonb)
-        AS fenced (id uuid, ${historyColumns(db)})`
+        AS fenced (id uuid, ${historyColumns(db)})
+      WHERE NOT EXISTS (
+        SELECT FROM ${table.outbox} o
+        WHERE o.id = fenced.id AND o.status = 'delivered' AND o.claimed_by = fenced.worker AND o.attempts = fenced.attempt
+      )
+      RETURNING entry_id AS id`
   })
 }
 
@@ -110,8 +120,8 @@ export const noteFenced = (db: Database, destination: string) => {
 const thenLetForward = (db: Database) => {
   const forward = letForward(db)
   return <A>(entries: ReadonlyArray<Held>, settle: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> => {
-    const keys = entries.flatMap(({ orderingKey }) => orderingKey === null ? [] : [orderingKey])
-    return keys.length === 0 ? settle : db.sql.withTransaction(Effect.tap(settle, forward(keys)))
+    const gone = goneOf(entries)
+    return gone.length === 0 ? settle : db.sql.withTransaction(Effect.tap(settle, forward(gone)))
   }
 }
 
@@ -131,21 +141,29 @@ const toHistory = ({ attempts, startedAt, traceId, worker }: Held) => ({
   trace_id: traceId
 })
 
-const toRow = ({ entry, fact, outcome, reason }: Undelivered) => ({
-  id: entry.id,
-  claim_id: entry.claimId,
-  ...toColumns(fact),
-  ...toHistory(entry),
-  outcome,
-  reason: reason === undefined ? null : errorText(reason)
-})
+const toRow = (undelivered: Undelivered) => {
+  const { entry, outcome, reason } = undelivered
+  return {
+    id: entry.id,
+    claim_id: entry.claimId,
+    ...toColumns(undelivered),
+    ...toHistory(entry),
+    outcome,
+    reason: reason === undefined ? null : errorText(reason)
+  }
+}
 
-const toColumns = (fact: Undelivered["fact"]) => {
+const toColumns = ({ fact, outcome }: Undelivered) => {
   switch (fact._tag) {
     case "RetryScheduled":
       return { status: "pending", uncharged: 0, wait: waitMillis(fact.wait), error: errorText(fact.error) }
     case "Died":
-      return { status: "dead", uncharged: 0, wait: null, error: errorText(fact.error) }
+      return {
+        status: "dead",
+        uncharged: outcome === "deadline_passed" ? 1 : 0,
+        wait: null,
+        error: errorText(fact.error)
+      }
     case "Parked":
       return { status: "pending", uncharged: 1, wait: waitMillis(fact.wait), error: errorText(fact.error) }
     case "HandedBack":

@@ -2,7 +2,8 @@
  * Takes due entries wherever they wait: those with no key, those with one, and those in the line of a limited or paused type; none of the
  * three waits for the others to run dry.
  *
- * Keeps to the limits: draws from the accounts of the rates what it takes, and gives back what it finds nothing for.
+ * Keeps to the limits: draws from the accounts of the rates what it takes, and gives back what it finds nothing for. It draws no more
+ * than can be delivered at once, so that what was drawn does not pile up and go out together.
  */
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
@@ -32,101 +33,131 @@ export interface Round {
   readonly again: number
 }
 
+/** How the destination is delivered to. */
+export interface Capacity {
+  /** Bytes of data that there is room for; null for any number. */
+  readonly bytes: () => number | null
+  /** How many more can be begun at once. */
+  readonly free: () => number
+  /** How many entries of a type are being published here. */
+  readonly inFlight: (type: string) => number
+  /** Entries of one key that are taken together at most. */
+  readonly run: number
+  readonly suspectsApart: boolean
+}
+
 /** Where entries wait. One that had nothing is asked again when the others leave room, or after a few rounds. */
+interface Asking<R> {
+  readonly capacity: Capacity
+  readonly take: Take<R>
+  readonly limit: number
+  /** How many entries may be met at most. */
+  readonly meet: number
+}
+
 interface Place {
-  readonly ask: <R>(limit: number, take: Take<R>) => Effect.Effect<Round, SqlError, R>
+  readonly ask: <R>(asking: Asking<R>) => Effect.Effect<Round & { readonly moved: number }, SqlError, R>
   quietFor: number
+  /** All that was met in front had to be set aside: there may be much more of it. */
+  crowded: boolean
 }
 
 const roundsWithout = 7
+/** How many are met where it is crowded. */
+const crowd = 2000
+/** Milliseconds between looks at an account that is used up: a rate of a thousand a second is not worth a thousand looks. */
+const shortestWait = 50
 
-/**
- * @param inFlight how many entries of a type are being published here
- * @param bytes    of data at most in one selection; null for any number
- */
-export const takeDue = (
-  db: Database,
-  limits: Limits,
-  destination: string,
-  options: { readonly bytes: number | null; readonly inFlight: (type: string) => number }
-) => {
+export const takeDue = (db: Database, limits: Limits, destination: string) => {
   const draw = drawFromRate(db)
   const giveBack = giveBackToRate(db)
   const inLine = typesInLine(db)
   const limited = Object.keys(limits.types ?? {})
-  const taking = (limit: number): Effect.Effect<Taking> =>
-    Effect.map(db.now, (time) => ({ time, limit, bytes: options.bytes, destination, limited }))
+  const rate = limits.destination?.rate
   let rounds = 0
 
-  const from = (select: (taking: Taking) => Selection): Place["ask"] => (limit, take) =>
+  const from = (select: (taking: Taking) => Selection): Place["ask"] => ({ capacity, limit, meet, take }) =>
     Effect.gen(function*() {
-      const { met, moved, taken } = yield* take(select(yield* taking(limit)))
+      const time = yield* db.now
+      const { suspectsApart } = capacity
+      // An entry behind another one would be drawn for long before its call.
+      const run = rate === undefined ? capacity.run : 1
+      const bytes = capacity.bytes()
+      const selection = select({ time, limit, meet, run, bytes, destination, limited, suspectsApart })
+      const { met, moved, taken } = yield* take(selection)
       // Where nothing could be taken or moved, others hold it all: looking again at once would find the same.
-      return { taken, more: taken + moved > 0 && (met >= limit || taken + moved < met), again: Infinity }
+      const more = taken + moved > 0 && (met >= selection.limit || taken + moved < met)
+      return { taken, moved, more, again: Infinity }
     })
 
   /** Takes with what an account allows, or as many as `wanted` where there is no rate. */
   const within = Effect.fnUntraced(function*<R>(
     account: Account | undefined,
     wanted: number,
+    capacity: Capacity,
     ask: (limit: number) => Effect.Effect<Round, SqlError, R>
   ) {
     if (account === undefined) return yield* ask(wanted)
-    const drawn = yield* draw(account, wanted)
-    if (drawn === 0) return { taken: 0, more: false, again: Math.ceil(millisForOne(account.rate)) }
+    const drawn = yield* draw(account, Math.min(wanted, capacity.free()))
+    if (drawn === 0) return { ...nothing, again: Math.max(shortestWait, Math.ceil(millisForOne(account.rate))) }
     const round = yield* ask(drawn)
     yield* giveBack(account, drawn - round.taken)
     return round
   })
 
-  const fromLines: Place["ask"] = (limit, take) =>
+  const fromLines: Place["ask"] = (asking) =>
     Effect.gen(function*() {
+      const { capacity, limit } = asking
       const types = yield* inLine
-      let all: Round = { taken: 0, more: false, again: Infinity }
+      let all = nothing
       // Another type first each time, so that none takes all the room.
       for (const [index] of types.entries()) {
         const type = types[(index + rounds) % types.length] ?? ""
         const { concurrency = Infinity, rate } = limits.types?.[type] ?? {}
-        const room = Math.min(limit - all.taken, concurrency - options.inFlight(type))
+        const room = Math.min(limit - all.taken, concurrency - capacity.inFlight(type))
         if (room <= 0) continue
         const account = rate === undefined ? undefined : { kind: "type", name: type, rate } as const
-        all = add(all, yield* within(account, room, (most) => from((taking) => dueTurns(db, type, taking))(most, take)))
+        const ask = from((taking) => dueTurns(db, type, taking))
+        all = add(all, yield* within(account, room, capacity, (most) => ask({ ...asking, limit: most, meet: most })))
       }
-      return all
+      return { ...all, moved: 0 }
     })
 
   const places: ReadonlyArray<Place> = [
-    { ask: from((taking) => dueEntries(db, taking)), quietFor: 0 },
-    { ask: from((taking) => dueRuns(db, taking)), quietFor: 0 },
-    { ask: fromLines, quietFor: 0 }
+    { ask: from((taking) => dueEntries(db, taking)), quietFor: 0, crowded: false },
+    { ask: from((taking) => dueRuns(db, taking)), quietFor: 0, crowded: false },
+    { ask: fromLines, quietFor: 0, crowded: false }
   ]
 
-  const fromPlaces = Effect.fnUntraced(function*<R>(limit: number, take: Take<R>) {
+  const fromPlaces = Effect.fnUntraced(function*<R>(capacity: Capacity, limit: number, take: Take<R>) {
     const first = rounds++ % places.length
     const inTurn = [...places.slice(first), ...places.slice(0, first)]
     const [quiet, busy] = [inTurn.filter((place) => place.quietFor > 0), inTurn.filter((place) => place.quietFor === 0)]
-    let all: Round = { taken: 0, more: false, again: Infinity }
+    let all = nothing
     for (const place of [...busy, ...quiet]) {
-      if (all.taken >= limit) {
+      const room = limit - all.taken
+      if (room <= 0) {
         place.quietFor = Math.max(0, place.quietFor - 1)
         all = add(all, unasked)
         continue
       }
-      const round = yield* place.ask(limit - all.taken, take)
+      const meet = place.crowded ? Math.max(room, crowd) : room
+      const round = yield* place.ask({ capacity, take, limit: room, meet })
       place.quietFor = round.taken === 0 && !round.more ? roundsWithout : 0
+      place.crowded = round.moved > 0 && round.taken === 0
       all = add(all, round)
     }
     return all
   })
 
-  const rate = limits.destination?.rate
   const account = rate === undefined ? undefined : { kind: "destination", name: destination, rate } as const
 
   /** Takes at most `limit` entries, by one selection after another, each of them handed to `take`. */
-  return <R>(limit: number, take: Take<R>): Effect.Effect<Round, SqlError, R> =>
-    within(account, limit, (most) => fromPlaces(most, take))
+  return <R>(capacity: Capacity, limit: number, take: Take<R>): Effect.Effect<Round, SqlError, R> =>
+    within(account, limit, capacity, (most) => fromPlaces(capacity, most, take))
 }
 
+const nothing: Round = { taken: 0, more: false, again: Infinity }
 /** There was no room left to ask. */
 const unasked: Round = { taken: 0, more: true, again: Infinity }
 

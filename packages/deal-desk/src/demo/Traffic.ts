@@ -86,11 +86,13 @@ export const makeTraffic = Effect.fnUntraced(function*(baseUrl: string) {
         yield* Effect.sleep("500 millis")
       }
     }),
-    /** A deal with an action whose event nobody can store. */
+    /** A deal with an action whose event nobody can store, and another one behind it. */
     poison: Effect.gen(function*() {
       const { account, dealId } = yield* open("a deal with a bad action", 1)
-      yield* client.deals.addAction({ params: { dealId }, payload: { title: `${poison}ed action` } })
-      account.events++
+      for (const title of [`${poison}ed action`, "call them instead"]) {
+        yield* client.deals.addAction({ params: { dealId }, payload: { title } })
+        account.events++
+      }
     })
   }
 })

@@ -1,5 +1,6 @@
 /**
- * What goes wrong in the demo: a trigger that stands in for whatever can refuse a row of the log. It is gone when the scope closes.
+ * What goes wrong in the demo: a trigger that stands in for whatever can refuse a row of the log. It is gone when the scope closes, or
+ * when somebody mends it.
  *
  * Events with a title that begins with "flaky" are refused twice and then taken; those that begin with "poison" never. The demo gives
  * such titles to actions, whose events the outbox brings to the log; a deal's events are in it with its own transaction.
@@ -10,16 +11,19 @@ import * as Effect from "effect/Effect"
 export const flaky = "flaky"
 export const poison = "poison"
 
+/** The log takes everything again. */
+export const mendFaults = Effect.gen(function*() {
+  const { schema, sql, table } = yield* Database.make
+  yield* sql`DROP TRIGGER IF EXISTS demo_refuses ON ${table.agentEvents}`
+  yield* sql`DROP FUNCTION IF EXISTS ${sql.literal(`"${schema}".demo_refuses()`)}`
+})
+
 export const installFaults = Effect.gen(function*() {
   const { schema, sql, table } = yield* Database.make
   const fn = sql.literal(`"${schema}".demo_refuses()`)
-  const drop = Effect.andThen(
-    sql`DROP TRIGGER IF EXISTS demo_refuses ON ${table.agentEvents}`,
-    sql`DROP FUNCTION IF EXISTS ${fn}`
-  )
   yield* Effect.acquireRelease(
     Effect.andThen(
-      drop,
+      mendFaults,
       Effect.andThen(
         // Within the statement that delivers, the outbox still shows the failures so far.
         sql.unsafe(`CREATE FUNCTION "${schema}".demo_refuses() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -35,6 +39,6 @@ export const installFaults = Effect.gen(function*() {
       )
     ),
     // Where the database is gone by now, so is the trigger.
-    () => Effect.ignore(drop)
+    () => Effect.ignore(mendFaults)
   )
 })

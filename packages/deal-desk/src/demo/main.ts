@@ -10,7 +10,7 @@ import { EventStore } from "@zakops/event-store/EventStore"
 import * as EventLog from "@zakops/event-store/EventLog"
 import { migrate } from "@zakops/migrations/Migrations"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
-import { OutboxOverview } from "@zakops/outbox"
+import { DeadLetters, OutboxOverview } from "@zakops/outbox"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
 import { layerServices } from "@zakops/outbox/OutboxLive"
 import * as Cause from "effect/Cause"
@@ -82,11 +82,13 @@ const demo = Effect.gen(function*() {
   }).pipe(
     // The scope closes first: what runs in it still needs the client.
     Effect.scoped,
-    Effect.provide(OutboxOverview.layer.pipe(
-      Layer.provideMerge(
-        PgClient.layer({ url: Redacted.make(url), maxConnections: 20, applicationName: "deal-desk demo" })
+    Effect.provide(
+      Layer.merge(OutboxOverview.layer, DeadLetters.layer).pipe(
+        Layer.provideMerge(
+          PgClient.layer({ url: Redacted.make(url), maxConnections: 20, applicationName: "deal-desk demo" })
+        )
       )
-    ))
+    )
   )
 })
 

@@ -2,7 +2,7 @@
  * What the demo plays: traffic with everything that goes wrong in production, small. Ends when all that was emitted has come to rest.
  */
 import * as Database from "@zakops/migrations/Database"
-import { OutboxOverview } from "@zakops/outbox"
+import { DeadLetters, OutboxOverview } from "@zakops/outbox"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -10,8 +10,10 @@ import * as Schedule from "effect/Schedule"
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import { ActionAdded } from "../events.ts"
 import { layerWorker } from "../worker.ts"
 import { readBooks } from "./books.ts"
+import { mendFaults } from "./faults.ts"
 import { Notes } from "./Notes.ts"
 import { layerShortWaits } from "./shortWaits.ts"
 import type { Traffic } from "./Traffic.ts"
@@ -67,10 +69,23 @@ export const play = Effect.fnUntraced(function*(traffic: Traffic, databaseUrl: s
   yield* tell("another worker starts, in this process")
   yield* Layer.build(layerWorker.pipe(Layer.provide(layerShortWaits)))
 
-  yield* waitUntil(Effect.gen(function*() {
-    const books = yield* readBooks(traffic.accounts)
-    return books.emitted === books.delivered + books.dead && books.lost === 0 && books.duplicatesSkipped > 0
-  }))
+  yield* waitUntil(
+    Effect.map(readBooks(traffic.accounts), ({ dead, delivered, emitted }) => dead === 1 && delivered === emitted - 2)
+  )
+  yield* tell("one event is dead, and the next of its deal waits behind it; all other deals are through")
+  yield* mendFaults
+  const deadLetters = yield* DeadLetters
+  const redriven = yield* deadLetters.redrive({ type: ActionAdded.type }, { by: "the demo" })
+  yield* tell(
+    `the cause is mended, and ${redriven} dead letter is redriven: it keeps its place before the one behind it`
+  )
+
+  yield* waitUntil(
+    Effect.map(
+      readBooks(traffic.accounts),
+      ({ delivered, duplicatesSkipped, emitted, lost }) => delivered === emitted && lost === 0 && duplicatesSkipped > 0
+    )
+  )
   yield* tell("everything has come to rest")
 })
 

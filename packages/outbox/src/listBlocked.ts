@@ -1,0 +1,42 @@
+/** Which keys a dead entry holds up, since when, and how much waits behind it. */
+import type { Database } from "@zakops/migrations/Database"
+import * as Effect from "effect/Effect"
+import { diedAt, isDead } from "./DeadFilter.ts"
+import { checkLimit } from "./listDead.ts"
+
+export interface BlockedKey {
+  readonly key: string
+  /** The dead entry at its head. */
+  readonly headId: string
+  readonly eventType: string
+  readonly error: string
+  readonly since: Date | null
+  /** How many entries wait behind it, counted up to 1,000. */
+  readonly waiting: number
+}
+
+const mostCounted = 1000
+
+/** Finds the heads by the index outbox_dead, and counts behind each of those that it gives by outbox_key. */
+export const listBlocked = ({ sql, table }: Database) =>
+  Effect.fnUntraced(function*(limit: number) {
+    yield* checkLimit(limit, 1000)
+    return yield* sql<BlockedKey>`
+      SELECT head.key, head.id AS "headId", head.event_type AS "eventType", head.error, head.since, behind.waiting
+      FROM (
+        SELECT * FROM (
+          SELECT DISTINCT ON (o.ordering_key) o.ordering_key AS key, o.id, coalesce(o.event_type, '') AS event_type,
+            coalesce(o.error_message, '') AS error, ${sql.literal(diedAt)} AS since, o.seq
+          FROM ${table.outbox} o
+          WHERE ${sql.literal(isDead)} AND o.blocks AND o.ordering_key IS NOT NULL
+          ORDER BY o.ordering_key, o.seq
+        ) AS heads ORDER BY seq LIMIT ${limit}::int
+      ) AS head CROSS JOIN LATERAL (
+        SELECT count(*)::int AS waiting FROM (
+          SELECT FROM ${table.outbox} o
+          WHERE o.ordering_key = head.key AND (NOT o.finished OR o.blocks) AND o.seq > head.seq AND NOT o.finished
+          LIMIT ${mostCounted}::int
+        ) AS counted
+      ) AS behind
+      ORDER BY head.seq`
+  })

@@ -1,0 +1,74 @@
+/** A page of dead letters, latest written first. */
+import type { Database } from "@zakops/migrations/Database"
+import * as Effect from "effect/Effect"
+import * as Struct from "effect/Struct"
+import type { CheckedFilter } from "./DeadFilter.ts"
+import { diedAt, InvalidRequest, whereDead } from "./DeadFilter.ts"
+
+export interface DeadLetter {
+  readonly id: string
+  /** Empty where the row has none. */
+  readonly eventType: string
+  readonly schemaVersion: number
+  readonly correlationId: string
+  readonly orderingKey: string | null
+  /** Whether its key waits for it. */
+  readonly blocks: boolean
+  readonly attempts: number
+  readonly maxAttempts: number
+  /** How often it was given all its attempts again. */
+  readonly redrives: number
+  readonly createdAt: Date | null
+  readonly diedAt: Date | null
+  readonly error: string
+}
+
+export interface DeadPage {
+  readonly entries: ReadonlyArray<DeadLetter>
+  /** Where the next page begins, to be given as `after`; null on the last one. */
+  readonly next: string | null
+}
+
+export interface PageOptions {
+  /** 1 to 1,000; 100 unless given. */
+  readonly limit?: number | undefined
+  /** `next` of the page before. */
+  readonly after?: string | undefined
+}
+
+/** Walks the index outbox_dead backwards. Stable: what dies meanwhile is on no later page, unless it was written earlier. */
+export const listDead = (db: Database) =>
+  Effect.fnUntraced(function*(filter: CheckedFilter, { after, limit = 100 }: PageOptions) {
+    const { now, sql, table } = db
+    yield* checkLimit(limit, 1000)
+    if (after !== undefined && !/^\d{1,18}$/.test(after)) {
+      return yield* new InvalidRequest({
+        field: "after",
+        problem: `is ${JSON.stringify(after)}, which no page has given`
+      })
+    }
+    const time = yield* now
+    const rows = yield* sql<DeadLetter & { readonly cursor: string }>`
+      SELECT o.id, coalesce(o.event_type, '') AS "eventType", coalesce(o.schema_version, 1) AS "schemaVersion",
+        o.correlation_id AS "correlationId", o.ordering_key AS "orderingKey", o.blocks, coalesce(o.attempts, 0) AS attempts,
+        coalesce(o.max_attempts, 5) AS "maxAttempts", o.redrives, o.created_at AS "createdAt",
+        ${sql.literal(diedAt)} AS "diedAt", coalesce(o.error_message, '') AS error, o.seq::text AS cursor
+      FROM ${table.outbox} o
+      WHERE ${whereDead(db, filter, time)} AND o.seq < ${after ?? lastSeq}::bigint
+      ORDER BY o.seq DESC
+      LIMIT ${limit + 1}::int`
+    const page = rows.slice(0, limit)
+    return {
+      entries: page.map((row): DeadLetter => Struct.omit(row, ["cursor"])),
+      next: rows.length > limit ? page.at(-1)?.cursor ?? null : null
+    } satisfies DeadPage
+  })
+
+const lastSeq = "9223372036854775807"
+
+export const checkLimit = (limit: number, most: number) =>
+  Number.isInteger(limit) && limit >= 1 && limit <= most
+    ? Effect.void
+    : Effect.fail(
+      new InvalidRequest({ field: "limit", problem: `is ${limit}: allowed is a whole number from 1 to ${most}` })
+    )
