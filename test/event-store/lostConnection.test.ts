@@ -21,7 +21,7 @@ import { randomUUID } from "node:crypto"
 import { Added, Counter } from "../support/counter.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
 import { emitDeals, emptyTables, entries, eventually, services } from "../support/outbox.ts"
-import { makeProxy } from "../torture/proxy.ts"
+import { startProxy } from "../support/proxy.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 import { makeTotalsTable, rowsOf, totals } from "../support/totals.ts"
 
@@ -104,31 +104,29 @@ layer(Live, { excludeTestServices: true })("a connection that is lost in a trans
   it.effect("does not have a projection handle events again whose COMMIT had succeeded unheard", () =>
     Effect.scoped(Effect.gen(function*() {
       yield* emptyTables
-      const url = new URL(yield* TestDatabase.DatabaseUrl)
-      const proxy = yield* makeProxy(Number(url.port))
-      url.port = String(proxy.port)
+      const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
       const { execute } = yield* EventStore
       const counter = randomUUID()
       yield* makeTotalsTable("totals")
       yield* execute(Counter, counter, { add: 1 })
 
-      let hearAgain: (() => void) | undefined
+      let cut = false
       const projection = {
         ...totals,
         handle: (events: Parameters<typeof totals.handle>[0]) =>
           Effect.tap(
             totals.handle(events),
             Effect.sync(() => {
-              hearAgain ??= proxy.swallow(() => true, "answers").end
+              if (!cut) proxy.cutAt("COMMIT", "answered")
+              cut = true
             })
           )
       }
-      const proxied = PgClient.layer({ url: Redacted.make(url.toString()) })
+      const proxied = PgClient.layer({ url: Redacted.make(proxy.url) })
       const fiber = yield* Effect.forkChild(
         Effect.provide(run(projection, { pollInterval: "20 millis", lease: "1 second" }), proxied)
       )
       yield* eventually(Effect.map(rowsOf("totals"), (rows) => rows.length === 1))
-      hearAgain?.()
       yield* execute(Counter, counter, { add: 2 })
       yield* eventually(Effect.map(rowsOf("totals"), ([row]) => (row?.total ?? 0) >= 3))
       assert.deepStrictEqual(yield* rowsOf("totals"), [{ id: counter, total: 3, events: 2 }])
