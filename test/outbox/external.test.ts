@@ -4,10 +4,16 @@ import * as EventDefinition from "@zakops/events/EventDefinition"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { PublishError } from "@zakops/events/EventPublisher"
 import { Permanent, TransportDown } from "@zakops/events/EventPublisher"
+import * as Database from "@zakops/migrations/Database"
 import { DatabaseTime, fromClock } from "@zakops/migrations/DatabaseTime"
 import { Outbox, OutboxProcessor, TransactionalPublisher } from "@zakops/outbox"
-import { leaseExpired } from "@zakops/outbox/EntryLifecycle"
+import { Fact, leaseExpired } from "@zakops/outbox/EntryLifecycle"
+import { HeldEntries } from "@zakops/outbox/HeldEntries"
+import type { ClaimedEntry } from "@zakops/outbox/OutboxEntry"
+import { renewLeases } from "@zakops/outbox/renewLeases"
+import { settleAttempts } from "@zakops/outbox/settleAttempts"
 import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -158,6 +164,50 @@ layer(Live)("an external destination", (it) => {
       yield* Deferred.succeed(answer, void 0)
       assert.deepInclude(yield* Fiber.join(paused), { delivered: 0, fenced: 1 })
       assert.deepInclude(yield* entry(id), { status: "pending", attempts: 1 })
+    }))
+
+  it.effect("tells the two claims of a worker apart that has taken an entry over from itself", () =>
+    Effect.gen(function*() {
+      yield* start
+      const sql = yield* SqlClient
+      const db = yield* Database.make
+      const [id = ""] = yield* emitDeals(1)
+      const [first] = yield* claim(1, lease)
+      yield* TestClock.adjust("31 seconds")
+      const [second] = yield* claim(1, lease)
+      if (first === undefined || second === undefined) return assert.fail("was not claimed twice")
+      const renewed = yield* renewLeases(db)([first, second], lease)
+      assert.deepStrictEqual(renewed.map(({ claimId }) => claimId), [second.claimId])
+
+      const fail = (entry: ClaimedEntry, error: string) =>
+        ({ fact: Fact.RetryScheduled({ wait: lease, error }), entry, heard: { _tag: "Nothing" } }) as const
+      const counts = yield* settleAttempts(db, "anywhere", (statement) => statement)([
+        { ...fail(first, "no answer"), outcome: "timed_out" },
+        { ...fail(second, leaseExpired), outcome: "lease_expired" }
+      ])
+      assert.deepInclude(counts, { retried: 1, fenced: 1 })
+      assert.deepInclude(yield* entry(id), { status: "pending", attempts: 1, error_message: leaseExpired })
+      const history = yield* sql<{ outcome: string }>`SELECT outcome FROM zakops.outbox_attempts ORDER BY id`
+      assert.sameMembers(history.map(({ outcome }) => outcome), ["fenced", "lease_expired"])
+    }))
+
+  it.effect("goes on holding what a worker has taken over from itself when the first attempt ends", () =>
+    Effect.gen(function*() {
+      yield* start
+      yield* emitDeals(1)
+      const [first] = yield* claim(1, lease)
+      yield* TestClock.adjust("31 seconds")
+      const [second] = yield* claim(1, lease)
+      if (first === undefined || second === undefined) return assert.fail("was not claimed twice")
+      const held = new HeldEntries(lease)
+      const now = yield* Clock.currentTimeMillis
+      held.add([first], now - 31_000)
+      held.add([second], now)
+      held.ended([first])
+      assert.deepStrictEqual(held.unended.map(({ entry }) => entry), [second])
+      held.settled([first])
+      assert.deepStrictEqual(held.all, [second])
+      assert.isTrue((yield* held.standing(second)).isHeld)
     }))
 
   it.effect("charges nobody while it is down", () =>

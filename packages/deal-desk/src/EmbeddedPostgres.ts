@@ -107,14 +107,26 @@ const stopServer = (child: ChildProcess) =>
     child.stdin?.end()
   })
 
+/** A server that is ready to be started, and started again on the same data. */
+export interface Installed {
+  /** Of its database `postgres`, as a superuser. */
+  readonly url: string
+  /** The folder of its data: `postmaster.pid` in it names the running server. */
+  readonly data: string
+  /** Starts it and waits until it takes connections. What it gives is the supervisor's process, which exits when the server has. */
+  readonly start: Effect.Effect<ChildProcess, EmbeddedPostgresFailed>
+  /** Ends a server that `start` has given, if it still runs, and waits for it. */
+  readonly stop: (server: ChildProcess) => Effect.Effect<void>
+}
+
 /**
- * Starts the server in the scope and gives the URL of its database `postgres`, as a superuser.
+ * Makes the data folder in the scope; no server runs yet.
  *
  * @param settings server settings, for example `{ fsync: "off" }` for tests
  */
-export const start = (
+export const install = (
   settings: Readonly<Record<string, string>> = {}
-): Effect.Effect<string, EmbeddedPostgresFailed, Scope.Scope> =>
+): Effect.Effect<Installed, EmbeddedPostgresFailed, Scope.Scope> =>
   Effect.gen(function*() {
     const platform = `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`
     const packaged: Binaries = yield* attempt(`no binaries for ${platform}`, () =>
@@ -159,9 +171,20 @@ export const start = (
       max_connections: "200",
       ...settings
     }).flatMap(([name, value]) => ["-c", `${name}=${value}`])
-    yield* Effect.acquireRelease(
-      attempt("starting", () => startServer(binaries, owner, ["-D", data, ...flags])),
-      (child) => Effect.ignore(Effect.timeout(Effect.promise(() => stopServer(child)), Duration.seconds(20)))
-    )
-    return `postgres://postgres:${password}@127.0.0.1:${port}/postgres`
+    return {
+      url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
+      data,
+      start: attempt("starting", () => startServer(binaries, owner, ["-D", data, ...flags])),
+      stop: (server) => Effect.ignore(Effect.timeout(Effect.promise(() => stopServer(server)), Duration.seconds(20)))
+    }
+  })
+
+/** Starts a server in the scope and gives the URL of its database `postgres`, as a superuser. */
+export const start = (
+  settings: Readonly<Record<string, string>> = {}
+): Effect.Effect<string, EmbeddedPostgresFailed, Scope.Scope> =>
+  Effect.gen(function*() {
+    const installed = yield* install(settings)
+    yield* Effect.acquireRelease(installed.start, installed.stop)
+    return installed.url
   })

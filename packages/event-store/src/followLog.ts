@@ -12,9 +12,10 @@ import type { Cursor } from "./Cursor.ts"
 import { channelOf } from "./EventLog.ts"
 import { isHeldBack } from "./readLog.ts"
 
-const tryAgain = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("10 seconds")])
+// However long the database was away, work goes on within 5 s of its return.
+const tryAgain = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("4 seconds")])
 
-/** Goes on trying while the database is in trouble, after 250 ms at first and at most every 10 s; each failure is logged. */
+/** Goes on trying while the database is in trouble, after 250 ms at first and at most every 4 s; each failure is logged. */
 export const outlastTrouble =
   (what: string) => <A, E, R>(self: Effect.Effect<A, E | SqlError, R>): Effect.Effect<A, E | SqlError, R> =>
     Effect.retry(

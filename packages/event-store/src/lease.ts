@@ -14,7 +14,10 @@ import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import type { Cursor, CursorOfAnotherServer } from "./Cursor.ts"
 
-/** Somebody else runs the subscription by now: nothing more may be written for it. */
+/**
+ * Nothing more may be written for the subscription from here: somebody else runs it by now, or its checkpoint is not where this runner
+ * left it, since a COMMIT had succeeded whose answer was lost.
+ */
 export class LeaseLost extends Data.TaggedError("LeaseLost")<{ readonly subscription: string }> {}
 
 export interface Ownership {
@@ -55,13 +58,19 @@ const release = ({ sql, table }: Database) => (subscription: string, owner: stri
   sql`UPDATE ${table.checkpoints} SET owner = NULL, runner = NULL, lease_until = NULL
     WHERE subscription = ${subscription} AND owner = ${owner}::uuid`
 
-/** Moves the checkpoint, as its owner only: fails with `LeaseLost` otherwise. Locks it until the end of the transaction that is open. */
+/**
+ * Moves the checkpoint, as its owner only, and only from `from` where that is given: fails with `LeaseLost` otherwise. Locks it until the
+ * end of the transaction that is open.
+ */
 export const advance = ({ now, sql, table }: Database) =>
-  Effect.fnUntraced(function*(subscription: string, owner: string, to: Cursor) {
+  Effect.fnUntraced(function*(subscription: string, owner: string, to: Cursor, from?: Cursor) {
     const time = yield* now
+    const place = from === undefined
+      ? sql.literal("true")
+      : sql`xid = ${from.xid}::xid8 AND position = ${from.position}`
     const rows = yield* sql`
       UPDATE ${table.checkpoints} SET xid = ${to.xid}::xid8, position = ${to.position}, updated_at = ${time}
-      WHERE subscription = ${subscription} AND owner = ${owner}::uuid RETURNING 1`
+      WHERE subscription = ${subscription} AND owner = ${owner}::uuid AND ${place} RETURNING 1`
     if (rows.length === 0) return yield* new LeaseLost({ subscription })
   })
 
@@ -111,7 +120,10 @@ export const whileOwner = <E0>(
           Effect.raceFirst(keepRenewing),
           Effect.catchIf(
             (error): error is LeaseLost => error instanceof LeaseLost,
-            () => Effect.logWarning(`another process runs ${subscription} by now: its lease had run out here`)
+            () =>
+              Effect.logWarning(
+                `${subscription} begins again at its checkpoint: another process has run it, or the answer to a COMMIT was lost`
+              )
           ),
           Effect.ensuring(giveUp)
         )

@@ -35,11 +35,11 @@ export const projectionPage = <E, R>(
 
   /**
    * The whole page, or nothing of it. The checkpoint comes first: it is the fence, and no one else can write for this projection then,
-   * nor take out what it has parked.
+   * nor take out what it has parked. It has to stand where the page begins: this may be tried again after a COMMIT whose answer was lost.
    */
-  const handleAll = (owner: string, end: Cursor, page: Page) => (run: number) =>
+  const handleAll = (owner: string, at: Cursor, end: Cursor, page: Page) => (run: number) =>
     sql.withTransaction(Effect.gen(function*() {
-      yield* moveTo(subscription, owner, end)
+      yield* moveTo(subscription, owner, end, at)
       const behind = yield* behindNow(page.behind)
       const [free, waiting] = splitBehind(page.events, behind)
       for (const event of waiting) yield* parkIn(event, "behind", behindText)
@@ -58,7 +58,7 @@ export const projectionPage = <E, R>(
    */
   const handleEach = (owner: string, at: Cursor, end: Cursor, page: Page) => (run: number) =>
     sql.withTransaction(Effect.gen(function*() {
-      yield* moveTo(subscription, owner, end)
+      yield* moveTo(subscription, owner, end, at)
       const behind = yield* behindNow(page.behind)
       const parked: Array<RecordedEvent> = []
       let before = at
@@ -92,7 +92,7 @@ export const projectionPage = <E, R>(
   /** Handles the page and moves the checkpoint to its end. */
   const handlePage = Effect.fnUntraced(function*(owner: string, at: Cursor, end: Cursor, page: Page) {
     if (page.unreadable.size === 0) {
-      const failed = yield* failureOf(patiently(handleAll(owner, end, page)))
+      const failed = yield* failureOf(patiently(handleAll(owner, at, end, page)))
       if (failed === undefined) return
     }
     const error = yield* patiently(handleEach(owner, at, end, page))

@@ -5,6 +5,7 @@
  * same time the second waits for the first and then skips. What a handler does outside the database (mails, calls) is not covered.
  */
 import * as Database from "@zakops/migrations/Database"
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import * as Context from "effect/Context"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
@@ -86,7 +87,7 @@ export class InboxGuard extends Context.Service<InboxGuard, {
           const recorded = yield* record(delivery.consumerId, [delivery.eventId])
           yield* count(recorded.length, 1)
           return recorded.length === 0 ? Option.none<A>() : Option.some(yield* handler)
-        }))
+        })).pipe(SqlErrors.lostAsFailure)
       })
 
       const onceForEach = Effect.fnUntraced(function*<A, E, R>(
@@ -101,7 +102,7 @@ export class InboxGuard extends Context.Service<InboxGuard, {
           yield* count(recorded.size, eventIds.length)
           const newIds = ids.filter((id) => recorded.has(id))
           return newIds.length === 0 ? Option.none<A>() : Option.some(yield* handler(newIds))
-        }))
+        })).pipe(SqlErrors.lostAsFailure)
       })
 
       const open = Effect.fnUntraced(function*(delivery: Delivery) {

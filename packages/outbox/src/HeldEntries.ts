@@ -1,8 +1,14 @@
-/** What a worker holds: which entries, how far each is, and until when that is certain. Bookkeeping in memory; the database decides. */
+/**
+ * What a worker holds: which entries, how far each is, and until when that is certain. Bookkeeping in memory; the database decides.
+ *
+ * By claim: a worker whose lease has run out may take an entry over from itself, and end the first attempt after that.
+ */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
+import type { Claim } from "./settleEntries.ts"
+import { nameOf } from "./settleEntries.ts"
 
 interface Holding {
   readonly entry: ClaimedEntry
@@ -23,7 +29,7 @@ export interface Standing {
 }
 
 export class HeldEntries {
-  readonly #byId = new Map<string, Holding>()
+  readonly #byClaim = new Map<string, Holding>()
   readonly #lease: number
   /** Of the data of all that is held. */
   bytes = 0
@@ -33,21 +39,21 @@ export class HeldEntries {
   }
 
   get size(): number {
-    return this.#byId.size
+    return this.#byClaim.size
   }
 
   get all(): ReadonlyArray<ClaimedEntry> {
-    return [...this.#byId.values()].map(({ entry }) => entry)
+    return [...this.#byClaim.values()].map(({ entry }) => entry)
   }
 
   /** Those whose attempts have no outcome yet. */
   get unended(): ReadonlyArray<{ readonly entry: ClaimedEntry; readonly begun: boolean }> {
-    return [...this.#byId.values()].filter(({ ended }) => !ended)
+    return [...this.#byClaim.values()].filter(({ ended }) => !ended)
   }
 
   ofType(type: string): number {
     let count = 0
-    for (const { entry } of this.#byId.values()) if (entry.eventType === type) count++
+    for (const { entry } of this.#byClaim.values()) if (entry.eventType === type) count++
     return count
   }
 
@@ -55,38 +61,38 @@ export class HeldEntries {
   add(entries: ReadonlyArray<ClaimedEntry>, since: number): void {
     for (const entry of entries) {
       const deadline = since + entry.timeLeft
-      this.#byId.set(entry.id, { entry, begun: false, ended: false, safeUntil: since + this.#lease, deadline })
+      this.#byClaim.set(nameOf(entry), { entry, begun: false, ended: false, safeUntil: since + this.#lease, deadline })
       this.bytes += entry.bytes
     }
   }
 
   begun(entry: ClaimedEntry): void {
-    const holding = this.#byId.get(entry.id)
+    const holding = this.#byClaim.get(nameOf(entry))
     if (holding !== undefined) holding.begun = true
   }
 
   ended(entries: ReadonlyArray<ClaimedEntry>): void {
-    for (const { id } of entries) {
-      const holding = this.#byId.get(id)
+    for (const entry of entries) {
+      const holding = this.#byClaim.get(nameOf(entry))
       if (holding !== undefined) holding.ended = true
     }
   }
 
   settled(entries: ReadonlyArray<ClaimedEntry>): void {
-    for (const { bytes, id } of entries) if (this.#byId.delete(id)) this.bytes -= bytes
+    for (const entry of entries) if (this.#byClaim.delete(nameOf(entry))) this.bytes -= entry.bytes
   }
 
   /** The leases of these were renewed, by a statement that was sent at `since`. */
-  renewed(ids: Iterable<string>, since: number): void {
-    for (const id of ids) {
-      const holding = this.#byId.get(id)
+  renewed(claims: Iterable<Claim>, since: number): void {
+    for (const claim of claims) {
+      const holding = this.#byClaim.get(nameOf(claim))
       if (holding !== undefined) holding.safeUntil = since + this.#lease
     }
   }
 
-  standing({ id }: ClaimedEntry): Effect.Effect<Standing> {
+  standing(entry: ClaimedEntry): Effect.Effect<Standing> {
     return Effect.map(Clock.currentTimeMillis, (now) => {
-      const { deadline = Infinity, safeUntil = 0 } = this.#byId.get(id) ?? {}
+      const { deadline = Infinity, safeUntil = 0 } = this.#byClaim.get(nameOf(entry)) ?? {}
       return { isHeld: now < safeUntil, isLate: now >= deadline }
     })
   }

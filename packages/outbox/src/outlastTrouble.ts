@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { SqlError } from "effect/sql/SqlError"
 
-const backOff = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("10 seconds")])
+// However long the database was away, work goes on within 5 s of its return.
+const backOff = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("4 seconds")])
 
 /** The same trouble is told once, and then every so often: an outage of an hour is no thousand lines. */
 const toldAgainAfter = Duration.toMillis(Duration.minutes(5))
@@ -21,7 +22,7 @@ const inWords = (error: SqlError) =>
     : SqlErrors.serverText(error)
 
 /**
- * Repeats `self` until it succeeds, after 250 ms at first and at most every 10 s. Every error of the database is outlasted, a missing
+ * Repeats `self` until it succeeds, after 250 ms at first and at most every 4 s. Every error of the database is outlasted, a missing
  * table too: somebody will mend it, and until then a line in the log asks for it.
  */
 export const outlastTrouble = <A, R>(what: string, self: Effect.Effect<A, SqlError, R>): Effect.Effect<A, never, R> =>

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { ClaimedEntry } from "./OutboxEntry.ts"
 
 /**
- * Lets the lease of each entry run from now on again, and gives their ids. Those whose claim is gone stay as they are, and those that are
+ * Lets the lease of each entry run from now on again, and gives the claims. Those whose claim is gone stay as they are, and those that are
  * being settled are passed over: waiting for them could be a deadlock.
  */
 export const renewLeases = ({ now, sql, table }: Database) =>
@@ -15,7 +15,7 @@ export const renewLeases = ({ now, sql, table }: Database) =>
     const ids = entries.map((entry) => entry.id)
     const claims = entries.map((entry) => entry.claimId)
     const millis = Duration.toMillis(lease)
-    const rows = yield* sql<{ id: string }>`
+    return yield* sql<Pick<ClaimedEntry, "id" | "claimId">>`
       WITH held AS MATERIALIZED (
         SELECT o.ctid FROM unnest(${ids}::uuid[], ${claims}::uuid[]) AS held (id, claim_id)
         JOIN ${table.outbox} o ON o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'
@@ -23,6 +23,5 @@ export const renewLeases = ({ now, sql, table }: Database) =>
       )
       UPDATE ${table.outbox} o SET lease_until = ${time} + ${millis}::float8 * interval '1 millisecond'
       WHERE o.ctid = ANY (ARRAY(SELECT ctid FROM held))
-      RETURNING o.id`
-    return rows.map(({ id }) => id)
+      RETURNING o.id, o.claim_id AS "claimId"`
   })

@@ -5,7 +5,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { Attempt } from "./attemptDelivery.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { Undelivered } from "./settleEntries.ts"
-import { noteFenced, settleDelivered, settleUndelivered } from "./settleEntries.ts"
+import { nameOf, noteFenced, settleDelivered, settleUndelivered } from "./settleEntries.ts"
 
 /** Runs one statement: again, where it does not succeed, or not. */
 export type Persistence = <A>(statement: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
@@ -28,14 +28,16 @@ export const settleAttempts = (db: Database, destination: string, persist: Persi
       }
     }
     const settled = new Set<string>()
-    if (delivered.length > 0) { for (const { id } of yield* persist(asDelivered(delivered))) settled.add(id) }
-    if (undelivered.length > 0) { for (const { id } of yield* persist(asUndelivered(undelivered))) settled.add(id) }
-    const missing = delivered.filter((entry) => !settled.has(entry.id))
+    if (delivered.length > 0) { for (const claim of yield* persist(asDelivered(delivered))) settled.add(nameOf(claim)) }
+    if (undelivered.length > 0) {
+      for (const claim of yield* persist(asUndelivered(undelivered))) settled.add(nameOf(claim))
+    }
+    const missing = delivered.filter((entry) => !settled.has(nameOf(entry)))
     const late = missing.length === 0 ? 0 : (yield* persist(note(missing))).length
-    const fenced = late + undelivered.filter(({ entry }) => !settled.has(entry.id)).length
+    const fenced = late + undelivered.filter(({ entry }) => !settled.has(nameOf(entry))).length
 
     const ended = (tag: Undelivered["fact"]["_tag"]) =>
-      undelivered.filter(({ entry, fact }) => fact._tag === tag && settled.has(entry.id)).length
+      undelivered.filter(({ entry, fact }) => fact._tag === tag && settled.has(nameOf(entry))).length
     const counts: ProcessorCounts.ProcessorCounts = {
       delivered: delivered.length - late,
       retried: ended("RetryScheduled"),
@@ -46,7 +48,7 @@ export const settleAttempts = (db: Database, destination: string, persist: Persi
     }
     yield* ProcessorCounts.record(counts)
     yield* Effect.forEach(
-      undelivered.filter(({ entry, fact }) => fact._tag === "Died" && settled.has(entry.id)),
+      undelivered.filter(({ entry, fact }) => fact._tag === "Died" && settled.has(nameOf(entry))),
       logDead
     )
     const [newer] = undelivered.flatMap(({ fact }) => fact._tag === "Parked" ? [fact.error] : [])

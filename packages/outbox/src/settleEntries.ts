@@ -20,6 +20,11 @@ export type Held = Pick<
   "id" | "claimId" | "attempts" | "orderingKey" | "seq" | "worker" | "startedAt" | "traceId"
 >
 
+/** A worker may hold an entry by two claims: one that has run out, and the one by which it has taken the entry over from itself. */
+export type Claim = Pick<ClaimedEntry, "id" | "claimId">
+
+export const nameOf = ({ claimId, id }: Claim): string => `${claimId} ${id}`
+
 /** What becomes of a held entry that was not delivered. `outcome` is for the history: undefined where there is nothing to tell. */
 export interface Undelivered {
   readonly entry: Held
@@ -39,12 +44,12 @@ export const settleDelivered = (db: Database) => {
         const time = yield* now
         const ids = entries.map((entry) => entry.id)
         const claims = entries.map((entry) => entry.claimId)
-        return yield* sql<{ id: string }>`
+        return yield* sql<Claim>`
           UPDATE ${table.outbox} o SET status = 'delivered', delivered_at = ${time}, claim_id = NULL, lease_until = NULL,
             blocks = false, waits_for = NULL
           FROM unnest(${ids}::uuid[], ${claims}::uuid[]) AS held (id, claim_id)
           WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'
-          RETURNING o.id`
+          RETURNING o.id, held.claim_id AS "claimId"`
       })
     )
 }
@@ -57,7 +62,7 @@ export const settleUndelivered = (db: Database, destination: string) => {
       settlements.flatMap(({ entry, fact }) => fact._tag === "Died" ? [entry] : []),
       Effect.gen(function*() {
         const time = yield* now
-        return yield* sql<{ id: string }>`
+        return yield* sql<Claim>`
           WITH held AS MATERIALIZED (
             SELECT * FROM jsonb_to_recordset(${JSON.stringify(settlements.map(toRow))}::jsonb)
               AS held (id uuid, claim_id uuid, status varchar, uncharged int, wait float8, error text, reason text, ${
@@ -77,15 +82,15 @@ export const settleUndelivered = (db: Database, destination: string) => {
               lease_until = NULL
             FROM held
             WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'
-            RETURNING o.id
+            RETURNING o.id, held.claim_id
           ),
           history AS (
             INSERT INTO ${table.outboxAttempts} (entry_id, attempt, destination, worker, started_at, ended_at, outcome, error, trace_id)
             SELECT held.id, held.attempt, ${destination}, held.worker, held.started_at, ${time},
               CASE WHEN settled.id IS NULL THEN 'fenced' ELSE held.outcome END, coalesce(held.error, held.reason), held.trace_id
-            FROM held LEFT JOIN settled USING (id) WHERE held.outcome IS NOT NULL
+            FROM held LEFT JOIN settled USING (id, claim_id) WHERE held.outcome IS NOT NULL
           )
-          SELECT id FROM settled`
+          SELECT id, claim_id AS "claimId" FROM settled`
       })
     )
 }
