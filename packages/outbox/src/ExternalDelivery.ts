@@ -93,8 +93,10 @@ export const make = (
   /** An attempt, unless the entry has been lost or is late by the time that it has its turn. */
   const attemptHeld = Effect.fnUntraced(function*(held: HeldEntries, entry: ClaimedEntry) {
     const { isHeld, isLate } = yield* held.standing(entry)
-    if (!isHeld) return handBack(entry, false)
-    if (isLate && !entry.expired) return missDeadline(entry)
+    if (!entry.expired) {
+      if (!isHeld) return handBack(entry, false)
+      if (isLate) return missDeadline(entry)
+    }
     held.begun(entry)
     const began = yield* Clock.currentTimeMillis
     const done = yield* attempt(entry)

@@ -14,6 +14,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { Connection } from "effect/sql/SqlConnection"
 import type { SqlError } from "effect/sql/SqlError"
 import { isSqlError } from "effect/sql/SqlError"
+import type { CommitToken } from "./resolveCommit.ts"
 import { isUnanswered, wasCommitted } from "./resolveCommit.ts"
 
 /**
@@ -24,8 +25,8 @@ export class Transaction extends Context.Service<Transaction, {
   readonly connection: Connection
   /** False once `transact` or `join` has ended. */
   readonly isOpen: () => boolean
-  /** To be told the transaction's id by whoever has learned of it. */
-  readonly isKnownAs: (xid: string) => void
+  /** To be told by what the transaction can be recognized, by whoever has written something in it. */
+  readonly isKnownAs: (token: CommitToken) => void
 }>()("@zakops/outbox/Transaction") {}
 
 /** `join` was called with no transaction open on the client that the outbox uses. */
@@ -67,25 +68,25 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
       const grant = <A, E, R>(
         self: Effect.Effect<A, E, R>,
         connection: Connection,
-        isKnownAs: (xid: string) => void = () => {}
+        isKnownAs: (token: CommitToken) => void
       ) =>
-        Effect.flatMap(Effect.serviceOption(Transaction), (outer) => {
+        Effect.suspend(() => {
           let isOpen = true
           return self.pipe(
-            Effect.provideService(Transaction, {
-              connection,
-              isOpen: () => isOpen,
-              // A savepoint has the id of the transaction that it is in.
-              isKnownAs: (xid) => {
-                isKnownAs(xid)
-                if (Option.isSome(outer) && outer.value.connection === connection) outer.value.isKnownAs(xid)
-              }
-            }),
+            Effect.provideService(Transaction, { connection, isKnownAs, isOpen: () => isOpen }),
             Effect.ensuring(Effect.sync(() => {
               isOpen = false
             }))
           )
         })
+
+      /** What tells the transaction that is open on `connection`, if `transact` has opened it. */
+      const tellOuter = (connection: Connection) =>
+        Effect.map(
+          Effect.serviceOption(Transaction),
+          (outer): (token: CommitToken) => void =>
+            Option.isSome(outer) && outer.value.connection === connection ? outer.value.isKnownAs : () => {}
+        )
 
       const join = <A, E, R>(
         self: Effect.Effect<A, E, R>
@@ -94,7 +95,7 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
           Effect.serviceOption(sql.transactionService),
           Option.match({
             onNone: () => Effect.fail<E | NoTransaction>(new NoTransaction()),
-            onSome: ([connection]) => grant(self, connection)
+            onSome: ([connection]) => Effect.flatMap(tellOuter(connection), (tell) => grant(self, connection, tell))
           })
         )
 
@@ -102,37 +103,30 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
         self: Effect.Effect<A, E, R>
       ): Effect.Effect<A, E | SqlError, Exclude<R, Transaction>> =>
         Effect.suspend(() => {
-          let xid: string | undefined
+          let token: CommitToken | undefined
           let done: { readonly result: A } | undefined
-          const transaction = SqlErrors.lostAsFailure(sql.withTransaction(
-            Effect.flatMap(
-              Effect.serviceOption(sql.transactionService),
-              (open) =>
-                Effect.tap(
-                  grant(
-                    self,
-                    // withTransaction has just opened it: there is always one.
-                    Option.getOrThrow(open)[0],
-                    (known) => {
-                      xid = known
-                    }
-                  ),
-                  (result) =>
-                    Effect.sync(() => {
-                      done = { result }
-                    })
-                )
-            )
-          ))
+          let tell: (token: CommitToken) => void = () => {}
+          const transaction = SqlErrors.lostAsFailure(sql.withTransaction(Effect.gen(function*() {
+            // withTransaction has just opened it: there is always one.
+            const [connection] = Option.getOrThrow(yield* Effect.serviceOption(sql.transactionService))
+            tell = yield* tellOuter(connection)
+            const result = yield* grant(self, connection, (known) => {
+              token = known
+            })
+            done = { result }
+            return result
+          })))
+          // What a savepoint has written is there with the rest, unless it was rolled back to.
+          const told = Effect.tap(transaction, () => Effect.sync(() => token !== undefined && tell(token)))
           return Effect.catchIf(
-            transaction,
+            told,
             // All of it had been done: what failed is COMMIT.
             (error): error is E & SqlError => done !== undefined && isSqlError(error) && isUnanswered(error),
             (error) =>
               Effect.gen(function*() {
                 const inOther = Option.isSome(yield* Effect.serviceOption(sql.transactionService))
-                if (done === undefined || xid === undefined || inOther) return yield* Effect.fail(error)
-                const committed = yield* Effect.mapError(wasCommitted(sql, xid), () => error)
+                if (done === undefined || token === undefined || inOther) return yield* Effect.fail(error)
+                const committed = yield* Effect.mapError(wasCommitted(sql, token), () => error)
                 return committed ? done.result : yield* Effect.fail(error)
               })
           )

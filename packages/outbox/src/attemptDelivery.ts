@@ -32,9 +32,21 @@ export interface Attempt {
 const answered: Heard = { _tag: "Answer" }
 const nothing: Heard = { _tag: "Nothing" }
 
-/** The entry goes back untried. `begun`: the publisher had been called. */
-export const handBack = (entry: ClaimedEntry, begun: boolean): Attempt =>
-  settle(entry, Command.HandBack({ claimId: entry.claimId }), nothing, begun ? "handed_back" : undefined)
+/**
+ * The entry goes back untried. `begun`: the publisher had been called. What was taken over from a worker that is gone has had its attempt:
+ * that stays failed, and is due again at once.
+ */
+export const handBack = (entry: ClaimedEntry, begun: boolean): Attempt => {
+  const { claimId } = entry
+  return entry.expired
+    ? settle(
+      entry,
+      Command.Fail({ claimId, error: leaseExpired, permanent: false, wait: Option.some(Duration.zero) }),
+      nothing,
+      "lease_expired"
+    )
+    : settle(entry, Command.HandBack({ claimId }), nothing, begun ? "handed_back" : undefined)
+}
 
 /** The entry was claimed in time, but its deadline came before its turn: it is dead, and not charged for an attempt that was not made. */
 export const missDeadline = (entry: ClaimedEntry): Attempt => ({

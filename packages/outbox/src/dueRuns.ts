@@ -9,6 +9,8 @@ import type { Database } from "@zakops/migrations/Database"
 import type { Selection, Taking } from "./Selection.ts"
 import { destinationOpen, dueTime, isDue, sizeColumn, takesTurns } from "./Selection.ts"
 
+/** What the history says of an entry that went back with the one in front of it. */
+const goneBehind = "its worker was gone, and held it behind another one of its key"
 /** How many entries are set aside in one statement: of one key, and of all. Ten thousand take half a second, and the lease runs. */
 const mostOfKey = 1000
 const mostSetAside = 2000
@@ -92,8 +94,8 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
         ) AS numbered
         WHERE number <= ${limit}::int AND (${bytes}::float8 IS NULL OR before < ${bytes}::float8)
       ),
-      -- What the worker who is gone held behind the first was never begun: it goes back uncharged, and whoever wakes up late finds that
-      -- it is no longer his.
+      -- What the worker who is gone held behind the first was hardly begun: only if what he had delivered was not settled yet. It goes
+      -- back uncharged, and whoever wakes up late finds that it is no longer his.
       released AS (
         UPDATE ${table.outbox} SET status = 'pending', attempts = attempts - 1, claim_id = NULL, lease_until = NULL
         WHERE ctid = ANY (ARRAY(
@@ -109,6 +111,11 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
             AND status = 'processing' AND claim_id = ANY (ARRAY(SELECT claim_id FROM firsts WHERE ours AND expired))
           FOR UPDATE SKIP LOCKED
         ))
+        RETURNING id, attempts + 1 AS attempt, claimed_by, last_attempt_at, trace_id
+      ),
+      history AS (
+        INSERT INTO ${table.outboxAttempts} (entry_id, attempt, destination, worker, started_at, ended_at, outcome, error, trace_id)
+        SELECT id, attempt, ${destination}, claimed_by, last_attempt_at, ${time}, 'handed_back', ${goneBehind}, trace_id FROM released
       ),
       in_line AS (
         UPDATE ${table.outbox} SET waits_for = 'turn' WHERE ctid = ANY (ARRAY(SELECT ctid FROM firsts WHERE ours AND turns)) RETURNING 1

@@ -9,14 +9,20 @@ import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { NewEntry } from "./Emission.ts"
 
-/** `insert` writes, and gives the transaction's id. Gives the id of each entry as it stands in the outbox: that of the first with its key, where it was not written itself. */
+/** One of the entries that were written, and the id of the transaction. */
+export interface Trace {
+  readonly id: string
+  readonly xid: string
+}
+
+/** `insert` writes, and gives a trace of the transaction. Gives the id of each entry as it stands in the outbox: that of the first with its key, where it was not written itself. */
 export const insertDeduplicated = (db: Database) => {
   const takeKeys = takeDedupeKeys(db)
   const find = findFirst(db)
   return Effect.fnUntraced(
     function*(
       entries: ReadonlyArray<NewEntry>,
-      insert: (entries: ReadonlyArray<NewEntry>) => Effect.Effect<string | undefined, SqlError>
+      insert: (entries: ReadonlyArray<NewEntry>) => Effect.Effect<Trace | undefined, SqlError>
     ) {
       // Within one call, too, the first of a key is the one that counts.
       const firsts = new Map<string, NewEntry>()
@@ -29,14 +35,14 @@ export const insertDeduplicated = (db: Database) => {
       const others = new Map(yield* find(candidates.filter((entry) => !taken.has(entry.id))))
       const firstOf = (entry: NewEntry) => firsts.get(keyOf(entry) ?? "") ?? entry
       // By the entry, not by its id: who emits the same twice may well give it the same id.
-      const xid = yield* insert(
+      const trace = yield* insert(
         entries.filter((entry) => entry.dedupe === null || (firstOf(entry) === entry && !others.has(entry.id)))
       )
       const ids = entries.map((entry) => {
         const { id } = firstOf(entry)
         return others.get(id) ?? id
       })
-      return { ids, xid }
+      return { ids, trace }
     }
   )
 }

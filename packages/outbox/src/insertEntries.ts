@@ -5,13 +5,14 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 import type { NewEntry } from "./Emission.ts"
+import type { Trace } from "./insertDeduplicated.ts"
 import { insertDeduplicated } from "./insertDeduplicated.ts"
 import { keysOf, lockedKeys, lockKeys } from "./orderingKeys.ts"
 
-/** The ids of the entries, in their order, and the id of the transaction, where it has written any. */
+/** The ids of the entries, in their order, and a trace of the transaction, where it has written any. */
 export interface Written {
   readonly ids: ReadonlyArray<string>
-  readonly xid: string | undefined
+  readonly trace: Trace | undefined
 }
 
 /**
@@ -25,8 +26,8 @@ export const insertEntries = (db: Database) => {
     const [first] = entries
     if (entries.some((entry) => entry.dedupe !== null)) return yield* deduplicated(entries, insertMany)
     const plain = first !== undefined && entries.length === 1 && isPlain(first)
-    const xid = yield* plain ? insertPlain(first) : insertMany(entries)
-    return { ids: entries.map((entry) => entry.id), xid }
+    const trace = yield* plain ? insertPlain(first) : insertMany(entries)
+    return { ids: entries.map((entry) => entry.id), trace }
   })
 }
 
@@ -38,13 +39,13 @@ const isPlain = (entry: NewEntry): boolean =>
 const insertOne = ({ now, sql, table }: Database) =>
   Effect.fnUntraced(function*(entry: NewEntry) {
     const time = yield* now
-    const [row] = yield* sql<{ xid: string }>`
+    const [trace] = yield* sql<Trace>`
       INSERT INTO ${table.outbox} (id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
         trace_id, headers, max_attempts, next_attempt_at, created_at)
       VALUES (${entry.id}, ${entry.correlationId}, ${entry.aggregateType}, ${entry.aggregateId}, ${entry.eventType},
         ${entry.schemaVersion}, ${entry.data}, ${entry.traceId}, ${entry.headers}, ${entry.maxAttempts}, ${time}, ${time})
-      RETURNING pg_current_xact_id()::text AS xid`
-    return row?.xid
+      RETURNING id, pg_current_xact_id()::text AS xid`
+    return trace
   })
 
 /** One statement for each part that `inParts` makes. */
@@ -55,15 +56,15 @@ const insertInParts = (db: Database) => {
     const parts = inParts(entries)
     // Each part locks its own keys in their order; all of them together have one only here.
     if (parts.length > 1) yield* lock(keysOf(entries))
-    let xid: string | undefined
+    const traces: Array<Trace> = []
     for (const part of parts) {
-      const [row] = yield* db.sql<{ xid: string }>`
+      const [row] = yield* db.sql<Pick<Trace, "xid">>`
         WITH written AS (${
         insertFrom(db, asRelation(db.sql, part), time, part)
       }) SELECT pg_current_xact_id()::text AS xid`
-      xid = row?.xid
+      if (row !== undefined && part[0] !== undefined) traces.push({ id: part[0].id, xid: row.xid })
     }
-    return xid
+    return traces[0]
   })
 }
 

@@ -23,15 +23,18 @@ import { Transaction } from "./TransactionalPublisher.ts"
  */
 export const writeByMode = Effect.fnUntraced(
   function*(db: Database, publisher: External | Transactional, wake: Effect.Effect<void>) {
-    const { sql } = db
+    const { sql, table } = db
     const insert = insertEntries(db)
     const lock = lockKeys(db)
     const publish = publishDirectly(db, publisher, yield* makeDirectRecorder(db))
 
+    const isWritten = (id: string) =>
+      Effect.map(sql`SELECT FROM ${table.outbox} WHERE id = ${id}::uuid`, (rows) => rows.length > 0)
+
     const write = Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>) {
-      const { ids, xid } = yield* insert(entries)
+      const { ids, trace } = yield* insert(entries)
       yield* sql.afterCommit(wake)
-      if (xid !== undefined) (yield* Transaction).isKnownAs(xid)
+      if (trace !== undefined) (yield* Transaction).isKnownAs({ xid: trace.xid, isWritten: isWritten(trace.id) })
       return ids
     })
 
