@@ -1,4 +1,5 @@
 /** Checks of what each entry went through: by the journal of its row, by the history of its attempts, and by the ledger. */
+import { goneBehind } from "@zakops/outbox/dueRuns"
 import type { AttemptRow, Books, Step } from "./Books.ts"
 import { connectionLost } from "./Destination.ts"
 import type { World } from "./World.ts"
@@ -65,7 +66,8 @@ export const checkAttempts = ({ history, journal, outside }: Books): ReadonlyArr
 
 /** An attempt that did not deliver, and whose event the destination may have all the same. */
 const explains = ({ error, outcome }: AttemptRow): boolean =>
-  outcome === "timed_out" || outcome === "lease_expired" || (outcome === "handed_back" && error === null) ||
+  outcome === "timed_out" || outcome === "lease_expired" ||
+  (outcome === "handed_back" && (error === null || error === goneBehind)) ||
   (outcome === "failed" && (error ?? "").startsWith(connectionLost))
 
 /** How often the destination has accepted events again. */

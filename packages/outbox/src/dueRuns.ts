@@ -10,7 +10,7 @@ import type { Selection, Taking } from "./Selection.ts"
 import { destinationOpen, dueTime, isDue, sizeColumn, takesTurns } from "./Selection.ts"
 
 /** What the history says of an entry that went back with the one in front of it. */
-const goneBehind = "its worker was gone, and held it behind another one of its key"
+export const goneBehind = "its worker was gone, and held it behind another one of its key"
 /** How many entries are set aside in one statement: of one key, and of all. Ten thousand take half a second, and the lease runs. */
 const mostOfKey = 1000
 const mostSetAside = 2000
