@@ -9,7 +9,9 @@ import { repairLog } from "@zakops/event-store/restoredLog"
 import * as Subscription from "@zakops/event-store/Subscription"
 import { Consumer, InboxGuard } from "@zakops/inbox"
 import * as Database from "@zakops/migrations/Database"
+import { DatabaseTime, fromClock } from "@zakops/migrations/DatabaseTime"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -19,6 +21,7 @@ import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import { randomUUID } from "node:crypto"
 import { Added, Counter } from "../support/counter.ts"
 import { emptyTables, eventually, moment, services } from "../support/outbox.ts"
@@ -52,6 +55,15 @@ layer(Live, { excludeTestServices: true })("a subscription", (it) => {
         { owner: string | null }
       >`SELECT owner FROM zakops.checkpoints WHERE subscription = ${name}`
       return row?.owner ?? null
+    })
+
+  /** Its checkpoint is at the log's last event: what was handed out is handled for good. */
+  const isAtTheEnd = (name: string) =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const rows = yield* sql`SELECT 1 FROM zakops.checkpoints
+        WHERE subscription = ${name} AND position = (SELECT max(position) FROM zakops.agent_events)`
+      return rows.length === 1
     })
 
   it.effect("has one runner at a time, which another one follows at once when it stops", () =>
@@ -93,7 +105,7 @@ layer(Live, { excludeTestServices: true })("a subscription", (it) => {
       const checkpoint = sql`SELECT xid::text AS at, position FROM zakops.checkpoints WHERE subscription = 'taken over'`
       yield* execute(Counter, randomUUID(), { add: 1 })
       yield* eventually(Effect.sync(() => heir.handled.length === 2))
-      yield* moment(50)
+      yield* eventually(isAtTheEnd("taken over"))
       const ahead = yield* checkpoint
       yield* Deferred.succeed(mayGoOn, void 0)
       yield* moment(100)
@@ -105,13 +117,33 @@ layer(Live, { excludeTestServices: true })("a subscription", (it) => {
     Effect.scoped(Effect.gen(function*() {
       yield* emptyTables
       const { execute } = yield* EventStore
-      const long = yield* Subscription.make("long", { ...quick, lease: "300 millis" })
-      const began = yield* Deferred.make<void>()
-      yield* Effect.forkScoped(long.consume(() => Effect.andThen(Deferred.succeed(began, void 0), Effect.never)))
       yield* execute(Counter, randomUUID(), { add: 1 })
-      yield* Deferred.await(began)
-      const other = yield* runner("long")
-      yield* moment(900)
+      const sql = yield* SqlClient
+      const time = yield* TestClock.make()
+      const lease = Effect.gen(function*() {
+        const [row] = yield* sql<
+          { until: Date }
+        >`SELECT lease_until AS until FROM zakops.checkpoints WHERE subscription = 'long'`
+        return row?.until.getTime() ?? 0
+      })
+      const other = yield* Effect.gen(function*() {
+        const long = yield* Subscription.make("long", { ...quick, lease: "900 millis" })
+        const began = yield* Deferred.make<void>()
+        yield* Effect.forkScoped(long.consume(() => Effect.andThen(Deferred.succeed(began, void 0), Effect.never)))
+        // Its pauses, also those in which others hold the log back, pass while it is waited for.
+        yield* eventually(Effect.andThen(time.adjust("1 millis"), Effect.sync(() => Deferred.isDoneUnsafe(began))))
+        return yield* runner("long")
+      }).pipe(Effect.provideService(Clock.Clock, time), Effect.provideService(DatabaseTime, fromClock))
+      const owner = yield* ownerOf("long")
+      for (let third = 0; third < 9; third++) {
+        const until = yield* lease
+        yield* time.adjust("300 millis")
+        // A little more, should the runner not have gone to sleep by then.
+        yield* eventually(
+          Effect.andThen(time.adjust("1 millis"), Effect.map(lease, (renewed) => renewed > until))
+        )
+        assert.strictEqual(yield* ownerOf("long"), owner)
+      }
       assert.lengthOf(other.handled, 0)
     })))
 
@@ -134,6 +166,7 @@ layer(Live, { excludeTestServices: true })("a subscription", (it) => {
       assert.deepStrictEqual(ids(fromStart.handled), [...before.ids, ...after.ids])
       assert.deepStrictEqual(ids(fromCursor.handled), [before.ids[2], after.ids[0]])
       assert.deepStrictEqual(ids(fromNow.handled), [...after.ids])
+      yield* eventually(isAtTheEnd("from now"))
       yield* fromNow.stop
       const again = yield* runner("from now", { ...quick, from: "start" })
       const last = yield* execute(Counter, counter, { add: 1 })
@@ -144,7 +177,6 @@ layer(Live, { excludeTestServices: true })("a subscription", (it) => {
   it.effect("reads what its filter lets pass, in any combination, and moves on past the rest", () =>
     Effect.scoped(Effect.gen(function*() {
       yield* emptyTables
-      const sql = yield* SqlClient
       const { execute } = yield* EventStore
       const [one, other] = [randomUUID(), randomUUID()]
       for (let n = 0; n < 30; n++) {
@@ -155,11 +187,7 @@ layer(Live, { excludeTestServices: true })("a subscription", (it) => {
         Effect.gen(function*() {
           const name = JSON.stringify(filter).slice(0, 100)
           const { handled, stop } = yield* runner(name, { ...quick, filter, batchSize: 3 })
-          const [last] = yield* sql<{ position: bigint }>`SELECT max(position) AS position FROM zakops.agent_events`
-          yield* eventually(Effect.map(
-            sql`SELECT 1 FROM zakops.checkpoints WHERE subscription = ${name} AND position = ${last?.position ?? 0n}`,
-            (rows) => rows.length === 1
-          ))
+          yield* eventually(isAtTheEnd(name))
           yield* stop
           return handled.length
         })
