@@ -35,22 +35,22 @@ export const putEntries = Effect.fnUntraced(function*(now: number, rows: Readonl
       on_dead: row.blocks === false ? "skip" : "block",
       status,
       attempts: status === "dead" ? 5 : 0,
-      waits_for: row.waitsFor,
       at: new Date(now - (row.ago ?? 0) * 1000),
       died_at: status === "dead" ? new Date(now - (row.ago ?? 0) * 1000) : null
     }
   })
   yield* sql`
     INSERT INTO zakops.outbox (id, correlation_id, event_type, schema_version, event_data, error_message, ordering_key, blocks, on_dead,
-      status, attempts, waits_for, last_attempt_at, next_attempt_at, created_at, died_at)
-    SELECT id, id, event_type, schema_version, event_data, error_message, ordering_key, blocks, on_dead, status, attempts, waits_for, at,
-      at, at, died_at
+      status, attempts, last_attempt_at, next_attempt_at, created_at, died_at)
+    SELECT id, id, event_type, schema_version, event_data, error_message, ordering_key, blocks, on_dead, status, attempts, at, at, at, died_at
     FROM jsonb_to_recordset(${
     JSON.stringify(json)
   }::jsonb) AS rows (seq int, id uuid, event_type text, schema_version int,
-      event_data jsonb, error_message text, ordering_key text, blocks boolean, on_dead text, status text, attempts int, waits_for text,
-      at timestamptz, died_at timestamptz)
+      event_data jsonb, error_message text, ordering_key text, blocks boolean, on_dead text, status text, attempts int, at timestamptz, died_at timestamptz)
     ORDER BY seq`
+  // No row begins so: only a claim sets an entry aside.
+  const aside = ids.filter((_, n) => rows[n]?.waitsFor === "key")
+  yield* sql`UPDATE zakops.outbox SET waits_for = 'key' WHERE id = ANY (${aside}::uuid[])`
   return ids
 })
 
