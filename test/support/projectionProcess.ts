@@ -1,10 +1,12 @@
 /**
  * Runs the totals projection on the database of DATABASE_URL, into TABLE if it is given, and kills itself with SIGKILL at the step that
- * KILL_AT names, after as many events (messages to the server, for `sent`) as KILL_AFTER says: one of several processes of a test.
+ * KILL_AT names, after as many events (messages to the server, for `sent`) as KILL_AFTER says: one of several processes of a test. Its
+ * lease is that of LEASE, or 300 ms.
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { run } from "@zakops/event-store/runProjection"
 import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Socket } from "node:net"
 import { totals, totalsAt } from "./totals.ts"
@@ -33,6 +35,7 @@ if (dieAt === "sent") {
   }
 }
 
+const lease = Duration.fromInputUnsafe((process.env["LEASE"] ?? "300 millis") as Duration.Input)
 const table = process.env["TABLE"]
 const undisturbed = table === undefined ? totals : totalsAt(table)
 const projection = {
@@ -46,7 +49,7 @@ const projection = {
 }
 
 await Effect.runPromise(
-  run(projection, { batchSize: Number(process.env["BATCH"] ?? "5"), pollInterval: "20 millis", lease: "300 millis" })
+  run(projection, { batchSize: Number(process.env["BATCH"] ?? "5"), pollInterval: "20 millis", lease })
     .pipe(
       Effect.provide(PgClient.layerConfig({ url: Config.Redacted("DATABASE_URL") }))
     )
