@@ -1,7 +1,7 @@
 /** Settings: the seed's defaults, and one clear line for each bad value. */
 import { assert, describe, it } from "@effect/vitest"
 import { ladder, OutboxConfig } from "@zakops/outbox"
-import { requireInboxAge, retryWindow } from "@zakops/outbox/redeliveryWindow"
+import { requireInboxAge, retryWindow } from "@zakops/outbox/retention/redeliveryWindow"
 import { modeOf } from "@zakops/outbox/RolloutModes"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"

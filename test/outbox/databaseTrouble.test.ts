@@ -266,7 +266,7 @@ describe.skipIf(isMissing)("PgBouncer in transaction mode", () => {
 describe("DIRECT_URL", () => {
   plain.effect("that is none is refused, and not shown", () =>
     Effect.gen(function*() {
-      const { connectionSettings } = yield* Effect.promise(() => import("@zakops/outbox/ConnectionSettings"))
+      const { connectionSettings } = yield* Effect.promise(() => import("@zakops/outbox/connecting/ConnectionSettings"))
       const env = ConfigProvider.layer(ConfigProvider.fromUnknown({ DIRECT_URL: "mysql://me:secret@host/db" }))
       const error = yield* Effect.flip(Effect.provide(connectionSettings, env))
       assert.include(error.message, "DIRECT_URL is")

@@ -1,6 +1,6 @@
 /** A processor while its database is away: it tries again, and never long after the return. On a virtual clock. */
 import { assert, it } from "@effect/vitest"
-import { outlastTrouble } from "@zakops/outbox/outlastTrouble"
+import { outlastTrouble } from "@zakops/outbox/connecting/outlastTrouble"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

@@ -1,7 +1,7 @@
 /** The contract of EventPublisher, for the event log and for an external destination as a user would write one. */
 import * as EventLog from "@zakops/event-store/EventLog"
 import { EventPublisher, Transient } from "@zakops/events/EventPublisher"
-import { toEnvelope } from "@zakops/outbox/OutboxEntry"
+import { toEnvelope } from "@zakops/outbox/claiming/OutboxEntry"
 import { EventEnvelope } from "@zakops/events/EventEnvelope"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /** Checks of what each entry went through: by the journal of its row, by the history of its attempts, and by the ledger. */
-import { goneBehind } from "@zakops/outbox/dueRuns"
+import { goneBehind } from "@zakops/outbox/claiming/dueRuns"
 import type { AttemptRow, Books, Step } from "./Books.ts"
 import { connectionLost } from "./Destination.ts"
 import type { World } from "./World.ts"

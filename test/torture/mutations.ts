@@ -24,7 +24,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   fence: {
     noticedBy: checkNames.steps,
     changes: [{
-      module: "packages/outbox/src/settleEntries.ts",
+      module: "packages/outbox/src/delivering/settleEntries.ts",
       text: "WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'",
       replacement: "WHERE o.id = held.id",
       times: 2
@@ -56,7 +56,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   lease: {
     noticedBy: checkNames.steps,
     changes: [{
-      module: "packages/outbox/src/Selection.ts",
+      module: "packages/outbox/src/claiming/Selection.ts",
       text: "(status IS DISTINCT FROM 'processing' OR lease_until IS NULL OR lease_until < ${time})",
       replacement: "true"
     }]

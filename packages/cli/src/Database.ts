@@ -1,6 +1,6 @@
 /** The database that DATABASE_URL names. */
 import * as PgClient from "@effect/sql-pg/PgClient"
-import { connectionSettings } from "@zakops/outbox/ConnectionSettings"
+import { connectionSettings } from "@zakops/outbox/connecting/ConnectionSettings"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -1,5 +1,5 @@
 /** One entry as an operator reads it. */
-import type { InspectedEntry } from "@zakops/outbox/inspectEntry"
+import type { InspectedEntry } from "@zakops/outbox/deadLetters/inspectEntry"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /** Text in columns, and what goes into their cells. */
-import type { DeadGroup } from "@zakops/outbox/countDead"
+import type { DeadGroup } from "@zakops/outbox/deadLetters/countDead"
 
 /** Text that others have written, without the control characters that a terminal would obey. */
 export const harmless = (text: string): string => text.replaceAll(/\p{Cc}+/gu, " ")

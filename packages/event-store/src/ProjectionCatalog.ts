@@ -9,10 +9,8 @@ import * as Schema from "effect/Schema"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { subscriptionOf } from "./Projection.ts"
+import type { Status } from "./projectionRecord.ts"
 import { isRead } from "./projectionRecord.ts"
-
-/** `building`: it has not caught up yet. `live`: the one to be read. `retired`: another version is live. */
-export type Status = "building" | "live" | "retired"
 
 export interface ProjectionState {
   readonly name: string

@@ -1,6 +1,6 @@
 /** An event as the log holds it: the envelope, and where it stands in the log and in its stream. */
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
-import { toEnvelope } from "@zakops/outbox/OutboxEntry"
+import { toEnvelope } from "@zakops/outbox/claiming/OutboxEntry"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { SqlClient } from "effect/sql/SqlClient"

@@ -1,7 +1,7 @@
 /** Appends to one stream: version, log and outbox in one statement, or nothing at all. */
 import type { Database } from "@zakops/migrations/Database"
-import type { NewEntry } from "@zakops/outbox/Emission"
-import { asRelation, insertFrom } from "@zakops/outbox/insertEntries"
+import type { NewEntry } from "@zakops/outbox/emitting/Emission"
+import { asRelation, insertFrom } from "@zakops/outbox/emitting/insertEntries"
 import * as Effect from "effect/Effect"
 import type { Fragment } from "effect/sql/Statement"
 import type { ExpectedVersion, StreamId } from "./StreamId.ts"

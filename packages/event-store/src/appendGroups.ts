@@ -1,7 +1,7 @@
 /** Appends to several streams in one statement: those that can be moved without waiting. */
 import type { Database } from "@zakops/migrations/Database"
-import type { NewEntry } from "@zakops/outbox/Emission"
-import { asRecordset, insertFrom } from "@zakops/outbox/insertEntries"
+import type { NewEntry } from "@zakops/outbox/emitting/Emission"
+import { asRecordset, insertFrom } from "@zakops/outbox/emitting/insertEntries"
 import * as Effect from "effect/Effect"
 import { logColumns } from "./appendEvents.ts"
 import type { ExpectedVersion, StreamId } from "./StreamId.ts"

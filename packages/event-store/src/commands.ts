@@ -2,7 +2,7 @@
 import type { Event, Happening, NewerThanThisBuild, UndecodableEvent } from "@zakops/events/EventDefinition"
 import type { InvalidEvent } from "@zakops/events/InvalidEvent"
 import type { Database } from "@zakops/migrations/Database"
-import type { NewEntry } from "@zakops/outbox/Emission"
+import type { NewEntry } from "@zakops/outbox/emitting/Emission"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { SqlError } from "effect/sql/SqlError"

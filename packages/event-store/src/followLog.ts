@@ -2,7 +2,7 @@
 import { SourceFailed } from "@zakops/events/EventSource"
 import type { Database } from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
-import { listen } from "@zakops/outbox/listen"
+import { listen } from "@zakops/outbox/connecting/listen"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"

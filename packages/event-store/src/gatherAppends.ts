@@ -8,7 +8,7 @@
  */
 import type { Database } from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
-import type { NewEntry } from "@zakops/outbox/Emission"
+import type { NewEntry } from "@zakops/outbox/emitting/Emission"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

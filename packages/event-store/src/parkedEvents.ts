@@ -5,7 +5,7 @@
  * Only the first of each aggregate is ever tried again; when it is done with, the next in line is.
  */
 import type { Database } from "@zakops/migrations/Database"
-import { errorText } from "@zakops/outbox/errorText"
+import { errorText } from "@zakops/outbox/delivering/errorText"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Fragment } from "effect/sql/Statement"

@@ -1,11 +1,13 @@
 /** A projection's own row of zakops.projections: its status, and what is asked of it. */
 import type { Database } from "@zakops/migrations/Database"
-import { errorText } from "@zakops/outbox/errorText"
+import { errorText } from "@zakops/outbox/delivering/errorText"
 import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { Fragment } from "effect/sql/Statement"
 import type { Projection, ProjectionStopped } from "./Projection.ts"
-import type { Status } from "./ProjectionCatalog.ts"
+
+/** `building`: it has not caught up yet. `live`: the one to be read. `retired`: another version is live. */
+export type Status = "building" | "live" | "retired"
 
 /**
  * True for the version that is read: the live one, also while it is being rebuilt in place. One that was called back is not, before it

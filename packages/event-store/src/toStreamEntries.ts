@@ -1,9 +1,10 @@
 /** From the events of an append to the rows that are written: every check that needs no database. */
 import type { Event } from "@zakops/events/EventDefinition"
 import { InvalidEvent } from "@zakops/events/InvalidEvent"
-import type { EmitOptions, EntrySettings, NewEntry } from "@zakops/outbox/Emission"
-import { toEntry } from "@zakops/outbox/Emission"
-import { currentTraceId, uuid } from "@zakops/outbox/identifiers"
+import type { EmitOptions, NewEntry } from "@zakops/outbox/emitting/Emission"
+import type { EntrySettings } from "@zakops/outbox/emitting/toEntry"
+import { toEntry } from "@zakops/outbox/emitting/toEntry"
+import { currentTraceId, uuid } from "@zakops/outbox/emitting/identifiers"
 import * as Effect from "effect/Effect"
 import type { StreamId } from "./StreamId.ts"
 import { toText } from "./StreamId.ts"

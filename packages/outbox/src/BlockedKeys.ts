@@ -11,12 +11,12 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { SqlError } from "effect/sql/SqlError"
 import type { DiscardOptions } from "./DeadLetters.ts"
-import { checkBy, checkText } from "./DeadFilter.ts"
-import type { InvalidRequest } from "./DeadFilter.ts"
-import { discardHead } from "./discardHead.ts"
-import type { BlockedKey } from "./listBlocked.ts"
-import { listBlocked } from "./listBlocked.ts"
-import { unblockKey } from "./unblockKey.ts"
+import { checkBy, checkText } from "./deadLetters/DeadFilter.ts"
+import type { InvalidRequest } from "./deadLetters/DeadFilter.ts"
+import { discardHead } from "./deadLetters/discardHead.ts"
+import type { BlockedKey } from "./deadLetters/listBlocked.ts"
+import { listBlocked } from "./deadLetters/listBlocked.ts"
+import { unblockKey } from "./deadLetters/unblockKey.ts"
 
 /** No dead entry holds the key up: somebody else was faster, or it was never blocked. */
 export class NotBlocked extends Schema.TaggedError<NotBlocked>()("NotBlocked", { key: Schema.String }) {

@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SqlError } from "effect/sql/SqlError"
-import { recordAudit } from "./recordAudit.ts"
+import { recordAudit } from "./deadLetters/recordAudit.ts"
 import { Wakeup } from "./Wakeup.ts"
 
 /** What can be paused. A destination's name is that of its publisher. */

@@ -9,7 +9,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { InvalidSetting } from "./InvalidSetting.ts"
-import { age, days, read, seconds, whole, yesNo } from "./readSetting.ts"
+import { age, days, read, seconds, whole, yesNo } from "./connecting/readSetting.ts"
 import type { Modes } from "./RolloutModes.ts"
 import { allowedModes, parseModes } from "./RolloutModes.ts"
 

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { SqlError } from "effect/sql/SqlError"
-import { diedAt, isDead } from "./DeadFilter.ts"
+import { diedAt, isDead } from "./deadLetters/DeadFilter.ts"
 
 export interface Overview {
   readonly pending: number

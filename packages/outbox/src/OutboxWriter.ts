@@ -13,10 +13,10 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { SqlClient } from "effect/sql/SqlClient"
 import { isSqlError } from "effect/sql/SqlError"
-import type { Emission, EmitOptions } from "./Emission.ts"
+import type { Emission, EmitOptions } from "./emitting/Emission.ts"
 import type { EmitError } from "./Outbox.ts"
 import { Outbox } from "./Outbox.ts"
-import { outsideTransaction } from "./outsideTransaction.ts"
+import { outsideTransaction } from "./emitting/outsideTransaction.ts"
 import { TransactionalPublisher } from "./TransactionalPublisher.ts"
 
 /** Tries after 100, 200, 400, 800, 1,600 and 3,200 ms. */

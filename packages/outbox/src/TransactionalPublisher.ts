@@ -14,8 +14,8 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { Connection } from "effect/sql/SqlConnection"
 import type { SqlError } from "effect/sql/SqlError"
 import { isSqlError } from "effect/sql/SqlError"
-import type { CommitToken } from "./resolveCommit.ts"
-import { isUnanswered, wasCommitted } from "./resolveCommit.ts"
+import type { CommitToken } from "./emitting/resolveCommit.ts"
+import { isUnanswered, wasCommitted } from "./emitting/resolveCommit.ts"
 
 /**
  * The right to emit: an open transaction. `TransactionalPublisher` alone provides it, so that emitting outside of one does not compile.

@@ -11,8 +11,8 @@ import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 import type { InvalidSetting } from "./InvalidSetting.ts"
-import { listen } from "./listen.ts"
-import { notifier } from "./Notifications.ts"
+import { listen } from "./connecting/listen.ts"
+import { notifier } from "./connecting/Notifications.ts"
 
 export class Wakeup extends Context.Service<Wakeup, {
   /** To be run after entries were committed. Returns at once. */

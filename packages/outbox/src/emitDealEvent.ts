@@ -7,7 +7,7 @@
 import type { Event } from "@zakops/events/EventDefinition"
 import type { InvalidEvent } from "@zakops/events/InvalidEvent"
 import * as Effect from "effect/Effect"
-import type { EmitOptions } from "./Emission.ts"
+import type { EmitOptions } from "./emitting/Emission.ts"
 import type { EmitError } from "./Outbox.ts"
 import { Outbox } from "./Outbox.ts"
 import type { Transaction } from "./TransactionalPublisher.ts"

@@ -1,0 +1,168 @@
+/**
+ * Takes due entries wherever they wait: those with no key, those with one, and those in the line of a limited or paused type; none of the
+ * three waits for the others to run dry.
+ *
+ * Keeps to the limits: draws from the accounts of the rates what it takes, and gives back what it finds nothing for. It draws no more
+ * than can be delivered at once, so that what was drawn does not pile up and go out together.
+ */
+import type { Database } from "@zakops/migrations/Database"
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Limits } from "../DeliveryLimits.ts"
+import type { Account } from "./drawFromRate.ts"
+import { drawFromRate, giveBackToRate, millisForOne } from "./drawFromRate.ts"
+import { dueEntries } from "./dueEntries.ts"
+import { dueRuns } from "./dueRuns.ts"
+import { dueTurns, typesInLine } from "./dueTurns.ts"
+import type { Selection, Taking } from "./Selection.ts"
+
+/** What came of one selection: how many entries it met, how many were taken, and how many set aside. */
+export interface Taken {
+  readonly met: number
+  readonly taken: number
+  readonly moved: number
+}
+
+export type Take<R> = (selection: Selection) => Effect.Effect<Taken, SqlError, R>
+
+export interface Round {
+  readonly taken: number
+  /** There may be more that is due now. */
+  readonly more: boolean
+  /** Milliseconds until a rate has room again, where one is used up. */
+  readonly again: number
+}
+
+/** How the destination is delivered to. */
+export interface Capacity {
+  /** Bytes of data that there is room for; null for any number. */
+  readonly bytes: () => number | null
+  /** How many more can be begun at once. */
+  readonly free: () => number
+  /** How many entries of a type are being published here. */
+  readonly inFlight: (type: string) => number
+  /** Entries of one key that are taken together at most. */
+  readonly run: number
+  readonly suspectsApart: boolean
+}
+
+/** Where entries wait. One that had nothing is asked again when the others leave room, or after a few rounds. */
+interface Asking<R> {
+  readonly capacity: Capacity
+  readonly take: Take<R>
+  readonly limit: number
+  /** How many entries may be met at most. */
+  readonly meet: number
+}
+
+interface Place {
+  readonly ask: <R>(asking: Asking<R>) => Effect.Effect<Round & { readonly moved: number }, SqlError, R>
+  quietFor: number
+  /** All that was met in front had to be set aside: there may be much more of it. */
+  crowded: boolean
+}
+
+const roundsWithout = 7
+/** How many are met where it is crowded. */
+const crowd = 2000
+/** Milliseconds between looks at an account that is used up: a rate of a thousand a second is not worth a thousand looks. */
+const shortestWait = 50
+
+export const takeDue = (db: Database, limits: Limits, destination: string) => {
+  const draw = drawFromRate(db)
+  const giveBack = giveBackToRate(db)
+  const inLine = typesInLine(db)
+  const limited = Object.keys(limits.types ?? {})
+  const rate = limits.destination?.rate
+  let rounds = 0
+
+  const from = (select: (taking: Taking) => Selection): Place["ask"] => ({ capacity, limit, meet, take }) =>
+    Effect.gen(function*() {
+      const time = yield* db.now
+      const { suspectsApart } = capacity
+      // An entry behind another one would be drawn for long before its call.
+      const run = rate === undefined ? capacity.run : 1
+      const bytes = capacity.bytes()
+      const selection = select({ time, limit, meet, run, bytes, destination, limited, suspectsApart })
+      const { met, moved, taken } = yield* take(selection)
+      // Where nothing could be taken or moved, others hold it all: looking again at once would find the same.
+      const more = taken + moved > 0 && (met >= selection.limit || taken + moved < met)
+      return { taken, moved, more, again: Infinity }
+    })
+
+  /** Takes with what an account allows, or as many as `wanted` where there is no rate. */
+  const within = Effect.fnUntraced(function*<R>(
+    account: Account | undefined,
+    wanted: number,
+    capacity: Capacity,
+    ask: (limit: number) => Effect.Effect<Round, SqlError, R>
+  ) {
+    if (account === undefined) return yield* ask(wanted)
+    const drawn = yield* draw(account, Math.min(wanted, capacity.free()))
+    if (drawn === 0) return { ...nothing, again: Math.max(shortestWait, Math.ceil(millisForOne(account.rate))) }
+    const round = yield* ask(drawn)
+    yield* giveBack(account, drawn - round.taken)
+    return round
+  })
+
+  const fromLines: Place["ask"] = (asking) =>
+    Effect.gen(function*() {
+      const { capacity, limit } = asking
+      const types = yield* inLine
+      let all = nothing
+      // Another type first each time, so that none takes all the room.
+      for (const [index] of types.entries()) {
+        const type = types[(index + rounds) % types.length] ?? ""
+        const { concurrency = Infinity, rate } = limits.types?.[type] ?? {}
+        const room = Math.min(limit - all.taken, concurrency - capacity.inFlight(type))
+        if (room <= 0) continue
+        const account = rate === undefined ? undefined : { kind: "type", name: type, rate } as const
+        const ask = from((taking) => dueTurns(db, type, taking))
+        all = add(all, yield* within(account, room, capacity, (most) => ask({ ...asking, limit: most, meet: most })))
+      }
+      return { ...all, moved: 0 }
+    })
+
+  const places: ReadonlyArray<Place> = [
+    { ask: from((taking) => dueEntries(db, taking)), quietFor: 0, crowded: false },
+    { ask: from((taking) => dueRuns(db, taking)), quietFor: 0, crowded: false },
+    { ask: fromLines, quietFor: 0, crowded: false }
+  ]
+
+  const fromPlaces = Effect.fnUntraced(function*<R>(capacity: Capacity, limit: number, take: Take<R>) {
+    const first = rounds++ % places.length
+    const inTurn = [...places.slice(first), ...places.slice(0, first)]
+    const [quiet, busy] = [inTurn.filter((place) => place.quietFor > 0), inTurn.filter((place) => place.quietFor === 0)]
+    let all = nothing
+    for (const place of [...busy, ...quiet]) {
+      const room = limit - all.taken
+      if (room <= 0) {
+        place.quietFor = Math.max(0, place.quietFor - 1)
+        all = add(all, unasked)
+        continue
+      }
+      const meet = place.crowded ? Math.max(room, crowd) : room
+      const round = yield* place.ask({ capacity, take, limit: room, meet })
+      place.quietFor = round.taken === 0 && !round.more ? roundsWithout : 0
+      place.crowded = round.moved > 0 && round.taken === 0
+      all = add(all, round)
+    }
+    return all
+  })
+
+  const account = rate === undefined ? undefined : { kind: "destination", name: destination, rate } as const
+
+  /** Takes at most `limit` entries, by one selection after another, each of them handed to `take`. */
+  return <R>(capacity: Capacity, limit: number, take: Take<R>): Effect.Effect<Round, SqlError, R> =>
+    within(account, limit, capacity, (most) => fromPlaces(capacity, most, take))
+}
+
+const nothing: Round = { taken: 0, more: false, again: Infinity }
+/** There was no room left to ask. */
+const unasked: Round = { taken: 0, more: true, again: Infinity }
+
+const add = (a: Round, b: Round): Round => ({
+  taken: a.taken + b.taken,
+  more: a.more || b.more,
+  again: Math.min(a.again, b.again)
+})

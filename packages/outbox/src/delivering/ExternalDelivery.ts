@@ -1,0 +1,277 @@
+/**
+ * Delivery to an external publisher: claim and commit, publish with no transaction open, settle by claim.
+ *
+ * At least once, and one after another for each ordering key. While it runs, claiming, publishing and settling overlap, so that one slow
+ * entry does not hold up the rest of its batch. It holds at most two batches, in number and in bytes.
+ */
+import type { External } from "@zakops/events/EventPublisher"
+import type { RetrySchedule } from "@zakops/events/RetrySchedule"
+import type { Database } from "@zakops/migrations/Database"
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
+import { randomUUID } from "node:crypto"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Semaphore from "effect/Semaphore"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Attempt } from "./attemptDelivery.ts"
+import { attemptDelivery, handBack, missDeadline } from "./attemptDelivery.ts"
+import { attemptRun, toRuns } from "./attemptRun.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
+import { claimEntries } from "../claiming/claimEntries.ts"
+import type { Limits } from "../DeliveryLimits.ts"
+import { dueSuspect } from "../claiming/dueSuspect.ts"
+import { HeldEntries } from "./HeldEntries.ts"
+import { untilWorth } from "./idle.ts"
+import { outlastTrouble } from "../connecting/outlastTrouble.ts"
+import { Pace } from "./Pace.ts"
+import type { OutboxSettings } from "../OutboxConfig.ts"
+import type { ClaimedEntry } from "../claiming/OutboxEntry.ts"
+import { renewLeases } from "../claiming/renewLeases.ts"
+import type { Selection } from "../claiming/Selection.ts"
+import { settleAttempts } from "./settleAttempts.ts"
+import { shadowSink } from "./shadowSink.ts"
+import type { Capacity, Take } from "../claiming/takeDue.ts"
+import { takeDue } from "../claiming/takeDue.ts"
+import { tidyUp } from "./tidyUp.ts"
+import { workerName } from "./worker.ts"
+
+/** How long a stopping processor gives the database to take back what it still held. */
+const handBackLimit = Duration.seconds(2)
+/** How long claiming waits for room for a whole batch before it takes less. */
+const patience = Duration.millis(20)
+/** Milliseconds that a run of one key is to take, near enough, and how many entries it has at least. */
+const runTime = 100
+const shortestRun = 10
+/** Entries that are delivered alone, one after another, before the others have their turn again. */
+const mostAlone = 10
+
+export const make = (
+  db: Database,
+  publisher: External,
+  settings: OutboxSettings,
+  policy: RetrySchedule,
+  limits: Limits
+) => {
+  const { destination } = publisher
+  const { batchBytes, batchSize, concurrency, drainTimeout, lease, pollInterval } = settings
+  const claim = claimEntries(db, workerName)
+  const attempt = attemptDelivery(publisher, shadowSink(db), policy, settings.publishTimeout)
+  const renew = renewLeases(db)
+  const tidy = tidyUp(db, destination, pollInterval)
+  const suspect = dueSuspect(db, destination)
+  // Two batches: one is being published while the next is claimed.
+  const capacity = batchSize * 2
+
+  const take = takeDue(db, limits, destination)
+  const pace = new Pace()
+  const capacityBeside = (held: HeldEntries): Capacity => ({
+    bytes: () => Math.min(batchBytes, Math.max(0, 2 * batchBytes - held.bytes)),
+    suspectsApart: true,
+    free: () => Math.max(0, concurrency - held.size),
+    inFlight: (type) => held.ofType(type),
+    // A slow key is not to fill the room of the others.
+    run: Math.min(batchSize, Math.max(shortestRun, Math.floor(runTime / pace.millis)))
+  })
+
+  /** Claims what the selection takes, and hands it on. */
+  const claiming =
+    (held: HeldEntries, hold: (entries: ReadonlyArray<ClaimedEntry>) => Effect.Effect<unknown>): Take<never> =>
+    (selection) =>
+      Effect.gen(function*() {
+        const since = yield* Clock.currentTimeMillis
+        const { entries, met, moved } = yield* claim(selection, randomUUID(), lease)
+        held.add(entries, since)
+        yield* hold(entries)
+        return { met, moved, taken: entries.length }
+      })
+
+  /** An attempt, unless the entry has been lost or is late by the time that it has its turn. */
+  const attemptHeld = Effect.fnUntraced(function*(held: HeldEntries, entry: ClaimedEntry) {
+    const { isHeld, isLate } = yield* held.standing(entry)
+    if (!entry.expired) {
+      if (!isHeld) return handBack(entry, false)
+      if (isLate) return missDeadline(entry)
+    }
+    held.begun(entry)
+    const began = yield* Clock.currentTimeMillis
+    const done = yield* attempt(entry)
+    pace.took((yield* Clock.currentTimeMillis) - began)
+    return done
+  })
+
+  const handBackUnended = (held: HeldEntries) => held.unended.map(({ begun, entry }) => handBack(entry, begun))
+
+  /** Takes one batch through to the end: what is due, or else the one that has to be delivered alone. */
+  const runOnce = Effect.gen(function*() {
+    const held = new HeldEntries(lease)
+    const attempts: Array<Attempt> = []
+    const settle = settleAttempts(db, destination, (statement) => statement)
+    const { dead } = yield* tidy.now
+    const entries: Array<ClaimedEntry> = []
+    const keep = claiming(held, (claimed) => Effect.sync(() => entries.push(...claimed)))
+    const work = Effect.gen(function*() {
+      const { more } = yield* take(capacityBeside(held), batchSize, keep)
+      if (entries.length === 0) yield* keep(yield* suspect)
+      yield* Effect.forEach(
+        toRuns(entries),
+        (run) =>
+          attemptRun(run, (entry) => attemptHeld(held, entry), (ended) =>
+            Effect.sync(() => {
+              held.ended(ended.map(({ entry }) => entry))
+              attempts.push(...ended)
+            })),
+        { concurrency, discard: true }
+      )
+      return more
+    })
+    // What has ended is settled, and what has not goes back, whoever interrupts.
+    const more = yield* Effect.onInterrupt(
+      work,
+      () => Effect.ignore(Effect.suspend(() => settle([...attempts, ...handBackUnended(held)])))
+    )
+    const counts = yield* settle(attempts)
+    return {
+      counts: { ...counts, dead: counts.dead + dead },
+      more: more || entries.length > 0,
+      down: attempts.some(({ heard }) => heard._tag === "Down")
+    }
+  })
+
+  /**
+   * Runs in the scope until it closes. Closing stops claiming, lets what is in flight finish within the drain limit, hands the rest back
+   * without a charge, and returns when the database knows.
+   */
+  const start = Effect.fnUntraced(function*(wakeup: Effect.Effect<void>) {
+    const publishing = yield* Semaphore.make(concurrency)
+    const held = new HeldEntries(lease)
+    const takeNextDue = (limit: number, takeUp: Take<never>) => take(capacityBeside(held), limit, takeUp)
+    const attempts = yield* Queue.unbounded<Attempt>()
+    // What was settled has made room, and may have made something due: a retry, the next of a key. One fiber waits for it at a time.
+    const changed = yield* Queue.sliding<void>(1)
+    const waitUntilWorth = untilWorth(db, Effect.raceFirst(wakeup, Queue.take(changed)), pollInterval)
+    const settle = settleAttempts(db, destination, (statement) => outlastTrouble("settling failed", statement))
+    let breaker: CircuitBreaker.CircuitBreaker = CircuitBreaker.closed
+
+    const until = (holds: () => boolean): Effect.Effect<void> =>
+      Effect.suspend(() => holds() ? Effect.void : Effect.andThen(Queue.take(changed), until(holds)))
+    const allSettled = until(() => held.size === 0)
+    const room = () => held.size > 0 && held.bytes >= 2 * batchBytes ? 0 : Math.min(batchSize, capacity - held.size)
+    /** A batch's worth, or what there is when that does not come about soon. */
+    const someRoom = Effect.andThen(
+      Effect.timeoutOption(until(() => room() === batchSize), patience),
+      until(() => room() > 0)
+    )
+
+    const hear = (heard: Attempt["heard"]) => {
+      if (heard._tag === "Nothing") return Effect.void
+      const before = breaker
+      breaker = heard._tag === "Down" ? CircuitBreaker.down(before) : CircuitBreaker.closed
+      if (breaker === before) return Effect.void
+      return breaker._tag === "Open" && heard._tag === "Down"
+        ? Effect.logWarning(`${destination} is down, its entries wait uncharged: ${heard.reason}`)
+        : Effect.logInfo(`${destination} is up again`)
+    }
+
+    const settleGroup = Effect.gen(function*() {
+      const group = yield* Queue.takeAll(attempts)
+      for (const { heard } of group) yield* hear(heard)
+      yield* outlastTrouble("settling failed", settle(group))
+      held.settled(group.map(({ entry }) => entry))
+      yield* Queue.offer(changed, void 0)
+    })
+    yield* settleGroup.pipe(Effect.forever, Effect.forkScoped)
+
+    yield* Effect.gen(function*() {
+      const since = yield* Clock.currentTimeMillis
+      held.renewed(yield* renew(held.all, lease), since)
+    }).pipe(
+      SqlErrors.lostAsFailure,
+      Effect.catch((error) => Effect.logWarning(`renewing leases failed: ${SqlErrors.serverText(error)}`)),
+      Effect.delay(Duration.times(lease, 1 / 3)),
+      Effect.forever,
+      Effect.forkScoped
+    )
+
+    const end = (ended: ReadonlyArray<Attempt>) => {
+      held.ended(ended.map(({ entry }) => entry))
+      return Queue.offerAll(attempts, ended)
+    }
+    // What was claimed a moment before the destination was found to be down is not tried on it.
+    const attemptUnlessDown = (entry: ClaimedEntry) =>
+      Effect.suspend(() =>
+        breaker._tag === "Open" && !breaker.probing ? Effect.succeed(handBack(entry, false)) : attemptHeld(held, entry)
+      )
+    const deliveries = yield* FiberSet.make()
+    const begin = (run: ReadonlyArray<ClaimedEntry>) => {
+      const ids = new Set(run.map(({ id }) => id))
+      return FiberSet.run(
+        deliveries,
+        attemptRun(run, (entry) => publishing.withPermit(attemptUnlessDown(entry)), end).pipe(
+          Effect.catchCause((cause) =>
+            Cause.hasInterrupts(cause)
+              ? Effect.failCause(cause)
+              : Effect.andThen(
+                Effect.logError("a delivery died, its entries are handed back", cause),
+                Effect.suspend(() => end(handBackUnended(held).filter(({ entry }) => ids.has(entry.id))))
+              )
+          )
+        )
+      )
+    }
+
+    yield* Effect.addFinalizer(() =>
+      Effect.gen(function*() {
+        const drained = Effect.interruptible(allSettled)
+        if (Option.isSome(yield* Effect.timeoutOption(drained, drainTimeout))) return
+        yield* FiberSet.clear(deliveries)
+        yield* end(handBackUnended(held))
+        const inTime = yield* Effect.timeoutOption(drained, handBackLimit)
+        yield* Effect.logWarning(
+          Option.isSome(inTime)
+            ? "stopped before all deliveries had ended; the rest was handed back"
+            : "stopped without the database: what was in flight is taken up again when its leases run out"
+        )
+      })
+    )
+
+    // Nothing interrupts between the moments that entries are claimed and their deliveries begin: one that is lost on the way would wait
+    // for its lease.
+    const taking = <A>(takeThem: (take: Take<never>) => Effect.Effect<A, SqlError>) =>
+      Effect.uninterruptible(
+        takeThem(claiming(held, (entries) => Effect.forEach(toRuns(entries), begin, { discard: true })))
+      )
+
+    /** When the last of what is in flight has ended, what the selection takes, and nothing beside it. */
+    const takeAlone = (selection: Effect.Effect<Selection>) =>
+      Effect.gen(function*() {
+        yield* allSettled
+        const { taken } = yield* taking((take) => Effect.flatMap(selection, take))
+        yield* allSettled
+        return taken
+      })
+
+    const takeNext = Effect.gen(function*() {
+      if (breaker._tag === "Open") {
+        yield* Effect.sleep(breaker.wait)
+        breaker = CircuitBreaker.probe(breaker)
+        yield* allSettled
+        yield* taking((take) => takeNextDue(1, take))
+        yield* allSettled
+        return
+      }
+      const { suspects } = yield* tidy.atTimes
+      if (suspects) { for (let alone = 0; alone < mostAlone && (yield* takeAlone(suspect)) > 0; alone++); }
+      yield* someRoom
+      const { again, more } = yield* taking((take) => takeNextDue(room(), take))
+      if (!more) yield* waitUntilWorth(again)
+    })
+    yield* outlastTrouble("claiming failed", takeNext).pipe(Effect.forever, Effect.forkScoped)
+  })
+
+  return { runOnce, start }
+}

@@ -1,0 +1,99 @@
+/**
+ * What a worker holds: which entries, how far each is, and until when that is certain. Bookkeeping in memory; the database decides.
+ *
+ * By claim: a worker whose lease has run out may take an entry over from itself, and end the first attempt after that.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { ClaimedEntry } from "../claiming/OutboxEntry.ts"
+import type { Claim } from "./settleEntries.ts"
+import { nameOf } from "./settleEntries.ts"
+
+interface Holding {
+  readonly entry: ClaimedEntry
+  /** The publisher was called. */
+  begun: boolean
+  /** Its attempt has an outcome, which waits to be settled. */
+  ended: boolean
+  /** Milliseconds of this process' clock, as the deadline is. */
+  safeUntil: number
+  readonly deadline: number
+}
+
+/** What is true of an entry now. */
+export interface Standing {
+  /** Nobody else can have it yet, by this process' clock: false after the process was stopped for long, say. */
+  readonly isHeld: boolean
+  readonly isLate: boolean
+}
+
+export class HeldEntries {
+  readonly #byClaim = new Map<string, Holding>()
+  readonly #lease: number
+  /** Of the data of all that is held. */
+  bytes = 0
+
+  constructor(lease: Duration.Duration) {
+    this.#lease = Duration.toMillis(lease)
+  }
+
+  get size(): number {
+    return this.#byClaim.size
+  }
+
+  get all(): ReadonlyArray<ClaimedEntry> {
+    return [...this.#byClaim.values()].map(({ entry }) => entry)
+  }
+
+  /** Those whose attempts have no outcome yet. */
+  get unended(): ReadonlyArray<{ readonly entry: ClaimedEntry; readonly begun: boolean }> {
+    return [...this.#byClaim.values()].filter(({ ended }) => !ended)
+  }
+
+  ofType(type: string): number {
+    let count = 0
+    for (const { entry } of this.#byClaim.values()) if (entry.eventType === type) count++
+    return count
+  }
+
+  /** The lease of these began no earlier than at `since`. */
+  add(entries: ReadonlyArray<ClaimedEntry>, since: number): void {
+    for (const entry of entries) {
+      const deadline = since + entry.timeLeft
+      this.#byClaim.set(nameOf(entry), { entry, begun: false, ended: false, safeUntil: since + this.#lease, deadline })
+      this.bytes += entry.bytes
+    }
+  }
+
+  begun(entry: ClaimedEntry): void {
+    const holding = this.#byClaim.get(nameOf(entry))
+    if (holding !== undefined) holding.begun = true
+  }
+
+  ended(entries: ReadonlyArray<ClaimedEntry>): void {
+    for (const entry of entries) {
+      const holding = this.#byClaim.get(nameOf(entry))
+      if (holding !== undefined) holding.ended = true
+    }
+  }
+
+  settled(entries: ReadonlyArray<ClaimedEntry>): void {
+    for (const entry of entries) if (this.#byClaim.delete(nameOf(entry))) this.bytes -= entry.bytes
+  }
+
+  /** The leases of these were renewed, by a statement that was sent at `since`. */
+  renewed(claims: Iterable<Claim>, since: number): void {
+    for (const claim of claims) {
+      const holding = this.#byClaim.get(nameOf(claim))
+      if (holding !== undefined) holding.safeUntil = since + this.#lease
+    }
+  }
+
+  standing(entry: ClaimedEntry): Effect.Effect<Standing> {
+    return Effect.map(Clock.currentTimeMillis, (now) => {
+      const { deadline = Infinity, safeUntil = 0 } = this.#byClaim.get(nameOf(entry)) ?? {}
+      return { isHeld: now < safeUntil, isLate: now >= deadline }
+    })
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * A selection whose delivery has failed, once more: in one transaction that leaves out the entries at fault, and settles them as failed.
+ *
+ * Whose fault it is is searched for by halves, each try in a savepoint. Behind an entry that fails, none of its key is delivered.
+ */
+import type { Transactional } from "@zakops/events/EventPublisher"
+import type { RetrySchedule } from "@zakops/events/RetrySchedule"
+import type { Database } from "@zakops/migrations/Database"
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Delivered } from "./deliverSelection.ts"
+import { deliverAndCopy } from "./deliverSelection.ts"
+import { Command, decide } from "../EntryLifecycle.ts"
+import { errorText } from "./errorText.ts"
+import { letForward } from "../claiming/orderingKeys.ts"
+import { asProcessing, toWaits } from "../claiming/OutboxEntry.ts"
+import * as ProcessorCounts from "./ProcessorCounts.ts"
+import { waitFor } from "../RetryPolicy.ts"
+import type { Selection } from "../claiming/Selection.ts"
+import { settleFailedInPlace } from "./settleFailedInPlace.ts"
+import { oneMoreAttempt, retryWaits } from "../claiming/storedValues.ts"
+
+/** An entry that this transaction has locked. `attempts` counts the one that is about to be made. */
+interface Locked {
+  readonly id: string
+  readonly attempts: number
+  readonly maxAttempts: number
+  readonly retryWaits: ReadonlyArray<number> | null
+  readonly orderingKey: string | null
+}
+
+interface Failure {
+  readonly entry: Locked
+  readonly error: SqlError
+}
+
+export const isolateFailures = (db: Database, publisher: Transactional, policy: RetrySchedule) => {
+  const { now, sql, table } = db
+  const { destination } = publisher
+  const forward = letForward(db)
+  const settleFailed = settleFailedInPlace(db, destination)
+
+  const lock = Effect.fnUntraced(function*({ ctes }: Selection) {
+    const rows = yield* sql<Locked & { readonly met: number; readonly moved: number }>`
+      WITH ${ctes}
+      SELECT (SELECT count(*)::int FROM due) AS met, (SELECT count(*)::int FROM moved) AS moved, o.id,
+        ${sql.literal(oneMoreAttempt)} AS attempts, coalesce(o.max_attempts, 5) AS "maxAttempts", ${
+      sql.literal(retryWaits)
+    } AS "retryWaits",
+        o.ordering_key AS "orderingKey"
+      FROM (VALUES (1)) AS one LEFT JOIN ${table.outbox} o ON o.ctid = ANY (ARRAY(SELECT ctid FROM taken)) ORDER BY o.seq`
+    const entries = rows.flatMap(({ attempts, id, maxAttempts, orderingKey, retryWaits }): ReadonlyArray<Locked> =>
+      id === null ? [] : [{ id, attempts, maxAttempts, orderingKey, retryWaits: toWaits(retryWaits) }]
+    )
+    return { entries, met: rows[0]?.met ?? 0, moved: rows[0]?.moved ?? 0 }
+  })
+
+  const deliver = Effect.fnUntraced(function*(entries: ReadonlyArray<Locked>) {
+    const ids = entries.map((entry) => entry.id)
+    yield* sql`WITH ${deliverAndCopy(db, publisher, sql`o.id = ANY (${ids}::uuid[])`, yield* now)} SELECT FROM entries`
+  })
+
+  /**
+   * Delivers all of `entries` but those that fail on their own, which it adds to `failures`, and those behind one of these, which it
+   * leaves. From the first on, so that what is in front of an entry was delivered before.
+   */
+  const deliverByHalves = (
+    entries: ReadonlyArray<Locked>,
+    failures: Array<Failure>
+  ): Effect.Effect<number, SqlError> =>
+    Effect.gen(function*() {
+      const stopped = new Set(failures.map(({ entry }) => entry.orderingKey))
+      const free = entries.filter(({ orderingKey }) => orderingKey === null || !stopped.has(orderingKey))
+      const [first] = free
+      if (first === undefined) return 0
+      const tried = yield* Effect.result(sql.withTransaction(deliver(free)))
+      if (Result.isSuccess(tried)) return free.length
+      if (SqlErrors.isDatabaseTrouble(tried.failure)) return yield* tried.failure
+      if (free.length === 1) {
+        failures.push({ entry: first, error: tried.failure })
+        return 0
+      }
+      const half = Math.ceil(free.length / 2)
+      const delivered = yield* deliverByHalves(free.slice(0, half), failures)
+      return delivered + (yield* deliverByHalves(free.slice(half), failures))
+    })
+
+  const settle = Effect.fnUntraced(function*({ entry, error }: Failure) {
+    const words = errorText(`${destination}: ${SqlErrors.serverText(error)}`)
+    const claimId = ""
+    const wait = yield* waitFor(policy, entry)
+    const fact = Result.getOrThrow(
+      decide(asProcessing({ ...entry, claimId }), Command.Fail({ claimId, error: words, permanent: false, wait }))
+    )
+    if (fact._tag === "RetryScheduled") {
+      yield* settleFailed(entry.id, { status: "pending", wait: fact.wait, error: words })
+      return { ...ProcessorCounts.none, retried: 1 }
+    }
+    yield* settleFailed(entry.id, { status: "dead", error: words })
+    yield* Effect.logError(`outbox entry ${entry.id} is dead: ${words}`)
+    return { ...ProcessorCounts.none, dead: 1 }
+  })
+
+  return (selection: Selection): Effect.Effect<Delivered, SqlError> =>
+    sql.withTransaction(Effect.gen(function*() {
+      // What is deferred would fail at COMMIT, where no savepoint helps any more.
+      yield* sql`SET CONSTRAINTS ALL IMMEDIATE`
+      const { entries, met, moved } = yield* lock(selection)
+      const failures: Array<Failure> = []
+      const delivered = yield* deliverByHalves(entries, failures)
+      const [first] = failures
+      if (first !== undefined && failures.length === entries.length && SqlErrors.isSetUpFault(first.error)) {
+        // A missing table or privilege meets all alike: that is the destination's fault, and charged to none of them.
+        return yield* first.error
+      }
+      let counts: ProcessorCounts.ProcessorCounts = { ...ProcessorCounts.none, delivered }
+      for (const failure of failures) counts = ProcessorCounts.add(counts, yield* settle(failure))
+      yield* forward(entries.flatMap(({ orderingKey }) => orderingKey === null ? [] : [{ key: orderingKey }]))
+      return { met, moved, counts }
+    }))
+}

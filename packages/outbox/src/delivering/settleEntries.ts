@@ -1,0 +1,172 @@
+/**
+ * Ends attempts: delivered, waiting for the next one, dead, or handed back. Only for whoever still holds the claim.
+ *
+ * The fence is the claim's id: a worker whose lease ran out while it was publishing finds that its settle matches no row, and changes
+ * nothing. Each statement gives the ids that it settled; the rest were fenced. What did not deliver leaves a line in the history, in the
+ * same statement; when entries of a key are out of the way, the next one comes forward, in the same transaction.
+ */
+import type { Database } from "@zakops/migrations/Database"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Outcome } from "./AttemptOutcome.ts"
+import type { Fact } from "../EntryLifecycle.ts"
+import { errorText } from "./errorText.ts"
+import { goneOf, letForward } from "../claiming/orderingKeys.ts"
+import type { ClaimedEntry } from "../claiming/OutboxEntry.ts"
+
+export type Held = Pick<
+  ClaimedEntry,
+  "id" | "claimId" | "attempts" | "orderingKey" | "seq" | "worker" | "startedAt" | "traceId"
+>
+
+/** A worker may hold an entry by two claims: one that has run out, and the one by which it has taken the entry over from itself. */
+export type Claim = Pick<ClaimedEntry, "id" | "claimId">
+
+export const nameOf = ({ claimId, id }: Claim): string => `${claimId} ${id}`
+
+/** What becomes of a held entry that was not delivered. `outcome` is for the history: undefined where there is nothing to tell. */
+export interface Undelivered {
+  readonly entry: Held
+  readonly fact: Extract<Fact, { readonly _tag: "RetryScheduled" | "Died" | "HandedBack" | "Parked" }>
+  readonly outcome: Outcome | undefined
+  /** Why, where the entry itself is not told. */
+  readonly reason?: string | undefined
+}
+
+export const settleDelivered = (db: Database) => {
+  const { now, sql, table } = db
+  const freeing = thenLetForward(db)
+  return (entries: ReadonlyArray<Held>) =>
+    freeing(
+      entries,
+      Effect.gen(function*() {
+        const time = yield* now
+        const ids = entries.map((entry) => entry.id)
+        const claims = entries.map((entry) => entry.claimId)
+        return yield* sql<Claim>`
+          UPDATE ${table.outbox} o SET status = 'delivered', delivered_at = ${time}, claim_id = NULL, lease_until = NULL,
+            blocks = false, waits_for = NULL
+          FROM unnest(${ids}::uuid[], ${claims}::uuid[]) AS held (id, claim_id)
+          WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'
+          RETURNING o.id, held.claim_id AS "claimId"`
+      })
+    )
+}
+
+export const settleUndelivered = (db: Database, destination: string) => {
+  const { now, sql, table } = db
+  const freeing = thenLetForward(db)
+  return (settlements: ReadonlyArray<Undelivered>) =>
+    freeing(
+      settlements.flatMap(({ entry, fact }) => fact._tag === "Died" ? [entry] : []),
+      Effect.gen(function*() {
+        const time = yield* now
+        return yield* sql<Claim>`
+          WITH held AS MATERIALIZED (
+            SELECT * FROM jsonb_to_recordset(${JSON.stringify(settlements.map(toRow))}::jsonb)
+              AS held (id uuid, claim_id uuid, status varchar, uncharged int, wait float8, error text, reason text, ${
+          historyColumns(db)
+        })
+          ),
+          settled AS (
+            UPDATE ${table.outbox} o SET
+              status = held.status,
+              attempts = o.attempts - held.uncharged,
+              next_attempt_at = coalesce(${time} + held.wait * interval '1 millisecond', o.next_attempt_at),
+              error_message = coalesce(held.error, o.error_message),
+              crashes = o.crashes + CASE WHEN held.outcome = 'lease_expired' AND o.crashes < 2147483647 THEN 1 ELSE 0 END,
+              blocks = held.status = 'dead' AND o.ordering_key IS NOT NULL AND o.on_dead IS DISTINCT FROM 'skip',
+              died_at = CASE WHEN held.status = 'dead' THEN ${time} END,
+              claim_id = NULL,
+              lease_until = NULL
+            FROM held
+            WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'
+            RETURNING o.id, held.claim_id
+          ),
+          history AS (
+            INSERT INTO ${table.outboxAttempts} (entry_id, attempt, destination, worker, started_at, ended_at, outcome, error, trace_id)
+            SELECT held.id, held.attempt, ${destination}, held.worker, held.started_at, ${time},
+              CASE WHEN settled.id IS NULL THEN 'fenced' ELSE held.outcome END, coalesce(held.error, held.reason), held.trace_id
+            FROM held LEFT JOIN settled USING (id, claim_id) WHERE held.outcome IS NOT NULL
+          )
+          SELECT id, claim_id AS "claimId" FROM settled`
+      })
+    )
+}
+
+/**
+ * Leaves a line in the history for deliveries that somebody else has settled, and gives their ids: not those that this worker has settled
+ * itself, by a statement whose answer was lost.
+ */
+export const noteFenced = (db: Database, destination: string) => {
+  const { now, sql, table } = db
+  return Effect.fnUntraced(function*(entries: ReadonlyArray<Held>) {
+    const time = yield* now
+    return yield* sql<{ id: string }>`
+      INSERT INTO ${table.outboxAttempts} (entry_id, attempt, destination, worker, started_at, ended_at, outcome, trace_id)
+      SELECT id, attempt, ${destination}, worker, started_at, ${time}, 'fenced', trace_id
+      FROM jsonb_to_recordset(${JSON.stringify(entries.map((entry) => ({ id: entry.id, ...toHistory(entry) })))}::jsonb)
+        AS fenced (id uuid, ${historyColumns(db)})
+      WHERE NOT EXISTS (
+        SELECT FROM ${table.outbox} o
+        WHERE o.id = fenced.id AND o.status = 'delivered' AND o.claimed_by = fenced.worker AND o.attempts = fenced.attempt
+      )
+      RETURNING entry_id AS id`
+  })
+}
+
+/** Runs `settle` alone, or together with letting the entries' keys go on, where they have any. */
+const thenLetForward = (db: Database) => {
+  const forward = letForward(db)
+  return <A>(entries: ReadonlyArray<Held>, settle: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> => {
+    const gone = goneOf(entries)
+    return gone.length === 0 ? settle : db.sql.withTransaction(Effect.tap(settle, forward(gone)))
+  }
+}
+
+// A Schedule may ask for an endless wait; a timestamp cannot hold it.
+const longestWait = Duration.toMillis(Duration.days(36_500))
+
+/** The wait as milliseconds that a timestamp can hold. */
+export const waitMillis = (wait: Duration.Duration): number => Math.min(Duration.toMillis(wait), longestWait)
+
+const historyColumns = ({ sql }: Database) =>
+  sql.literal("attempt int, worker text, started_at timestamptz, outcome varchar, trace_id uuid")
+
+const toHistory = ({ attempts, startedAt, traceId, worker }: Held) => ({
+  attempt: attempts,
+  worker,
+  started_at: startedAt,
+  trace_id: traceId
+})
+
+const toRow = (undelivered: Undelivered) => {
+  const { entry, outcome, reason } = undelivered
+  return {
+    id: entry.id,
+    claim_id: entry.claimId,
+    ...toColumns(undelivered),
+    ...toHistory(entry),
+    outcome,
+    reason: reason === undefined ? null : errorText(reason)
+  }
+}
+
+const toColumns = ({ fact, outcome }: Undelivered) => {
+  switch (fact._tag) {
+    case "RetryScheduled":
+      return { status: "pending", uncharged: 0, wait: waitMillis(fact.wait), error: errorText(fact.error) }
+    case "Died":
+      return {
+        status: "dead",
+        uncharged: outcome === "deadline_passed" ? 1 : 0,
+        wait: null,
+        error: errorText(fact.error)
+      }
+    case "Parked":
+      return { status: "pending", uncharged: 1, wait: waitMillis(fact.wait), error: errorText(fact.error) }
+    case "HandedBack":
+      return { status: "pending", uncharged: 1, wait: null, error: null }
+  }
+}
