@@ -1,7 +1,7 @@
 /**
  * Least privilege: three roles that no one can log in as, to be granted to the users of programs, and the SQL that makes them.
  *
- * An emitter writes entries and can read, change or delete none; a worker delivers, maintains and reads the log, and can change no event;
+ * An emitter writes entries and can read, change or delete none, but ask whether an id is there; a worker delivers, maintains and reads the log, and can change no event;
  * a reader reads. Running the statements again takes back what was granted beyond that, and grants what newer tables need.
  */
 import * as Effect from "effect/Effect"
@@ -54,9 +54,13 @@ export const roleStatements = (schema: string, t: Tables): ReadonlyArray<string>
     // Whether the tables are there, asked at start.
     `GRANT SELECT ON ${t.migrations} TO ${all}`,
 
-    `GRANT INSERT (${emitted}) ON ${t.outbox} TO "${emitter}"`,
+    // Whether an id is there tells what became of a COMMIT that got no answer.
+    `GRANT SELECT (id), INSERT (${emitted}) ON ${t.outbox} TO "${emitter}"`,
     // Whose key it is has to be read, and taken over when its window has ended.
     `GRANT SELECT, INSERT, UPDATE (entry_id, until) ON ${t.dedupeKeys} TO "${emitter}"`,
+    // What was published directly while its type is in shadow mode: a digest, and what the destination said. A second try replaces it,
+    // for which Postgres asks the right to read what is put in its place.
+    `GRANT INSERT, SELECT (event_id, path, digest, error, at), UPDATE (digest, error, at) ON ${t.shadowDeliveries} TO "${emitter}"`,
     // Whether the log belongs to this server, asked at start: places, and nothing of the events.
     `GRANT SELECT (xid, position) ON ${t.agentEvents} TO "${emitter}"`,
 
@@ -64,6 +68,12 @@ export const roleStatements = (schema: string, t: Tables): ReadonlyArray<string>
     `GRANT SELECT, INSERT ON ${t.agentEvents}, ${t.audit} TO "${worker}"`,
     `GRANT SELECT, INSERT, DELETE ON ${t.outboxAttempts}, ${t.inbox} TO "${worker}"`,
     `GRANT SELECT, DELETE ON ${t.dedupeKeys} TO "${worker}"`,
+    // Retention locks what it deletes (FOR UPDATE), for which Postgres asks the right to update a column. Attempts refuse it by a trigger.
+    `GRANT UPDATE (ended_at) ON ${t.outboxAttempts} TO "${worker}"`,
+    `GRANT UPDATE (processed_at) ON ${t.inbox} TO "${worker}"`,
+    `GRANT UPDATE (until) ON ${t.dedupeKeys} TO "${worker}"`,
+    // The second batch of a change, and every further one, is counted in the row of the first.
+    `GRANT UPDATE (count) ON ${t.audit} TO "${worker}"`,
     `GRANT SELECT, INSERT, UPDATE, DELETE ON ${t.checkpoints}, ${t.parkedEvents}, ${t.projections}, ${t.streams}, ${t.snapshots},
       ${t.flow}, ${t.tasks}, ${t.shadowDeliveries} TO "${worker}"`,
     // Never DELETE: a forgotten subject stays known as forgotten.

@@ -70,7 +70,10 @@ layer(layerDatabase, { excludeTestServices: true })("with the roles,", (it) => {
       yield* Effect.provide(
         areRefused([
           `SELECT event_data FROM ${schema}.outbox`,
-          `SELECT id FROM ${schema}.outbox`,
+          `SELECT correlation_id FROM ${schema}.outbox`,
+          `SELECT headers FROM ${schema}.outbox`,
+          `SELECT event_type FROM ${schema}.shadow_deliveries`,
+          `DELETE FROM ${schema}.shadow_deliveries`,
           `SELECT event_data FROM ${schema}.agent_events`,
           `SELECT error FROM ${schema}.outbox_attempts`,
           `SELECT key FROM ${schema}.subject_keys`,
@@ -152,7 +155,7 @@ layer(layerDatabase, { excludeTestServices: true })("with the roles,", (it) => {
       )
     }))
 
-  it.effect("a worker cannot change an event, the log, the history or the audit, nor what the tables are", () =>
+  it.effect("a worker cannot change an event, the log, the history or who did what, nor what the tables are", () =>
     Effect.provide(
       areRefused([
         `UPDATE ${schema}.outbox SET event_data = '{}'`,
@@ -164,6 +167,8 @@ layer(layerDatabase, { excludeTestServices: true })("with the roles,", (it) => {
         `ALTER TABLE ${schema}.agent_events DISABLE TRIGGER ALL`,
         `UPDATE ${schema}.outbox_attempts SET outcome = 'failed'`,
         `UPDATE ${schema}.audit SET by = 'somebody else'`,
+        `UPDATE ${schema}.inbox SET consumer_id = 'another'`,
+        `UPDATE ${schema}.dedupe_keys SET entry_id = gen_random_uuid()`,
         `DELETE FROM ${schema}.audit`,
         `DELETE FROM ${schema}.subject_keys`,
         `DELETE FROM ${schema}.migrations`,
