@@ -7,10 +7,13 @@ import { isSqlError } from "effect/sql/SqlError"
 
 const serverError = (error: SqlError): unknown => error.reason.cause
 
+/** Node's names of what happened to a connection (EPIPE) are as long as a SQLSTATE, none of which is made of an E and letters. */
+const anyState = /^(?!E[A-Z]{4}$)[0-9A-Z]{5}$/
+
 /** The SQLSTATE of the server's answer, if it gave one. */
 export const sqlState = (error: SqlError): string | undefined => {
   const cause = serverError(error)
-  return Predicate.hasProperty(cause, "code") && typeof cause.code === "string" && /^[0-9A-Z]{5}$/.test(cause.code)
+  return Predicate.hasProperty(cause, "code") && typeof cause.code === "string" && anyState.test(cause.code)
     ? cause.code
     : undefined
 }
