@@ -14,12 +14,17 @@ const { status, stderr, stdout } = spawnSync("pnpm", ["audit", "--audit-level", 
 })
 const output = `${stdout}${stderr}`
 
-/** That nobody was asked, in pnpm's words. A finding never looks like this. */
-const notAsked =
-  /ERR_PNPM_AUDIT_(BAD_RESPONSE|ENDPOINT_NOT_EXISTS)|ERR_PNPM_META_FETCH_FAIL|ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN/
+/** That nobody was asked, in pnpm's words, and in those of the network. */
+const notAsked = new RegExp([
+  "ERR_PNPM_AUDIT_(BAD_RESPONSE|ENDPOINT_NOT_EXISTS)|ERR_PNPM_META_FETCH_FAIL",
+  "E(NOTFOUND|CONNREFUSED|CONNRESET|TIMEDOUT|HOSTUNREACH|NETUNREACH)|EAI_AGAIN|ERR_SOCKET_TIMEOUT|UND_ERR_[A-Z_]+|fetch failed"
+].join("|"))
+
+/** How pnpm ends a list of findings, whose titles may say anything. */
+const found = /\d+ vulnerabilities found/
 
 if (status === 0) process.stdout.write("no known vulnerabilities of severity high or above\n")
-else if (status === null || notAsked.test(output)) {
+else if (status === null || (notAsked.test(output) && !found.test(output))) {
   const reason = /responded with \d+/.exec(output)?.[0] ?? notAsked.exec(output)?.[0] ?? "no answer within two minutes"
   process.stdout.write(`SKIPPED: dependencies were not audited, as the registry gives no answer (${reason})\n`)
 } else {

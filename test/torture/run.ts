@@ -123,7 +123,10 @@ export const torture = (options: Options, tell: (line: string) => Effect.Effect<
           limit: undefined
         },
         { name: "settled after the storm", value: settled, unit: "ms", limit: settleWithin * 1000 },
-        ...memoryFigures(world.workers.memory.filter(({ worker }) => worker === skewedWorker).map(({ bytes }) => bytes))
+        ...memoryFigures(
+          world.workers.memory.filter(({ worker }) => worker === skewedWorker).map(({ bytes }) => bytes),
+          options.seconds
+        )
       ]
       const outcomes = Object.groupBy(books.accounts.values(), ({ outcome }) => outcome ?? "unknown")
       const counts = {
