@@ -3,7 +3,9 @@ import { assert, describe, it as plain, layer } from "@effect/vitest"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { EventStore } from "@zakops/event-store/EventStore"
 import * as EventLog from "@zakops/event-store/EventLog"
+import { sqlState } from "@zakops/migrations/SqlErrors"
 import { Outbox, OutboxProcessor, OutboxWriter, TransactionalPublisher } from "@zakops/outbox"
+import { processorClient } from "@zakops/outbox/connecting/ConnectionSettings"
 import * as Arr from "effect/Array"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
@@ -159,6 +161,41 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a database", (it) => {
         }
         assert.lengthOf(yield* entries, 3)
       }).pipe(Effect.provide(over({ url: Redacted.make(proxy.url) })))
+    }))
+
+  it.effect("may roll back a transaction of the caller's, in which nothing is tried again", () =>
+    Effect.gen(function*() {
+      const url = yield* urlOf
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient
+        const { transact } = yield* TransactionalPublisher
+        const store = yield* EventStore
+        let runs = 0
+        const fails = Effect.suspend(() => {
+          runs++
+          return sql`DO $$ BEGIN RAISE EXCEPTION 'rolled back' USING ERRCODE = 'serialization_failure'; END $$`
+        })
+        assert.strictEqual((yield* Effect.flip(transact(fails)))._tag, "SqlError")
+        assert.strictEqual(runs, 1)
+        assert.strictEqual((yield* Effect.flip(transact(store.transact(fails))))._tag, "SqlError")
+        assert.strictEqual(runs, 2)
+        // Its own, on the other hand, is: 10 times more.
+        yield* Effect.flip(store.transact(fails))
+        assert.strictEqual(runs, 13)
+      }).pipe(Effect.provide(over({ url })))
+    }))
+
+  it.effect("gives up a statement of the processor's that takes too long, and none of the application's", () =>
+    Effect.gen(function*() {
+      const url = yield* urlOf
+      const env = ConfigProvider.layer(ConfigProvider.fromUnknown({ OUTBOX_STATEMENT_TIMEOUT: "1" }))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const own = yield* SqlClient
+        const processors = yield* processorClient
+        yield* own`SELECT pg_sleep(1.2)`
+        const error = yield* Effect.flip(processors`SELECT pg_sleep(30)`)
+        assert.strictEqual(sqlState(error), "57014")
+      })).pipe(Effect.provide(env), Effect.provide(PgClient.layer({ url })))
     }))
 
   it.effect("is listened to anew by a listener that does not hear its own call", () =>
