@@ -195,7 +195,35 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a database", (it) => {
         yield* own`SELECT pg_sleep(1.2)`
         const error = yield* Effect.flip(processors`SELECT pg_sleep(30)`)
         assert.strictEqual(sqlState(error), "57014")
-      })).pipe(Effect.provide(env), Effect.provide(PgClient.layer({ url })))
+      })).pipe(Effect.provide(Layer.merge(env, PgClient.layer({ url }))))
+    }))
+
+  it.effect("may roll back an event whose id somebody else has taken, which is not told as written then", () =>
+    Effect.gen(function*() {
+      yield* emptyTables
+      const sql = yield* SqlClient
+      const url = yield* urlOf
+      const [id] = yield* Effect.provide(emitDeals(1), over({ url }))
+      yield* sql`CREATE SEQUENCE insertions`
+      yield* sql`CREATE FUNCTION roll_back_once() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          IF nextval('insertions') = 1 THEN RAISE EXCEPTION 'once' USING ERRCODE = 'serialization_failure'; END IF;
+          RETURN NEW;
+        END $$`
+      yield* sql`CREATE TRIGGER roll_back_once BEFORE INSERT ON zakops.outbox FOR EACH ROW EXECUTE FUNCTION roll_back_once()`
+      yield* Effect.gen(function*() {
+        const { write } = yield* OutboxWriter
+        const event = yield* DealMade.make({ dealId: randomUUID(), title: "another deal" })
+        const error = yield* Effect.flip(write(event, { correlationId: randomUUID(), id: id ?? "" }))
+        assert.strictEqual(error._tag === "SqlError" ? error.reason._tag : error._tag, "UniqueViolation")
+        // Of an id of its own it is rolled back once, and written by the second try.
+        yield* sql`SELECT setval('insertions', 1, false)`
+        yield* write(event, { correlationId: randomUUID() })
+      }).pipe(
+        Effect.provide(over({ url })),
+        Effect.ensuring(Effect.orDie(sql`DROP TRIGGER roll_back_once ON zakops.outbox`))
+      )
+      assert.lengthOf(yield* entries, 2)
     }))
 
   it.effect("is listened to anew by a listener that does not hear its own call", () =>

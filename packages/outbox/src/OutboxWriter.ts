@@ -17,6 +17,7 @@ import type { Emission, EmitOptions } from "./emitting/Emission.ts"
 import type { EmitError } from "./Outbox.ts"
 import { Outbox } from "./Outbox.ts"
 import { outsideTransaction } from "./emitting/outsideTransaction.ts"
+import { isUnanswered } from "./emitting/resolveCommit.ts"
 import { TransactionalPublisher } from "./TransactionalPublisher.ts"
 
 /** Tries after 100, 200, 400, 800, 1,600 and 3,200 ms. */
@@ -40,13 +41,16 @@ export class OutboxWriter extends Context.Service<OutboxWriter, {
         Effect.suspend(() => {
           // The same ids at every try: a second one finds what the first has written, if it was committed after all.
           const numbered = emissions.map((emission) => ({ ...emission, id: emission.id ?? uuidV7Unsafe() }))
-          let tries = 0
-          return Effect.suspend(() => {
-            tries++
-            return onItsOwn(transact(outbox.emitAll(numbered)))
-          }).pipe(
+          // What Postgres has rolled back was not: then the id is somebody else's.
+          let mayBeWritten = false
+          return onItsOwn(transact(outbox.emitAll(numbered))).pipe(
+            Effect.tapError((error) =>
+              Effect.sync(() => {
+                mayBeWritten ||= isSqlError(error) && isUnanswered(error)
+              })
+            ),
             Effect.catchIf(
-              (error) => tries > 1 && isSqlError(error) && error.reason._tag === "UniqueViolation",
+              (error) => mayBeWritten && isSqlError(error) && error.reason._tag === "UniqueViolation",
               () => Effect.succeed(numbered.map(({ id }) => id.toLowerCase()))
             ),
             Effect.retry({
