@@ -130,11 +130,8 @@ layer(External)("an external destination, by key", (it) => {
       yield* TestClock.adjust("31 seconds")
       assert.deepInclude(yield* drain, { retried: 1, delivered: 0 })
       yield* TestClock.adjust("5 seconds")
-      // The second and third were claimed by the one who is gone as well, so each is failed when its turn comes.
-      for (let round = 0; round < 3; round++) {
-        yield* drain
-        yield* TestClock.adjust("5 seconds")
-      }
+      // The second and third went back uncharged with the first, behind which the one who is gone had held them.
+      assert.deepInclude(yield* drain, { delivered: 5 })
       assert.deepStrictEqual(fake.calls.map(({ id }) => id), [...ids])
     }))
 
