@@ -256,6 +256,38 @@ layer(
       }))
       assert.deepInclude(yield* entry(id), { attempts: 0, error_message: deadlinePassed })
     }))
+
+  it.effect("declares an event dead at its deadline, while the destination is down", () =>
+    Effect.gen(function*() {
+      yield* emptyTables
+      const sql = yield* SqlClient
+      const fake = yield* FakePublisher
+      fake.respond = () => Effect.fail(new TransportDown({ reason: "connection refused" }))
+      yield* emitDeals(1)
+      const [id = ""] = yield* emitDeals(1, { delay: "1 hour" })
+      yield* sql`UPDATE zakops.outbox SET expires_at = statement_timestamp() + interval '500 milliseconds' WHERE id = ${id}::uuid`
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* Effect.flatMap(OutboxProcessor, ({ start }) => start)
+        yield* eventually(Effect.map(entry(id), ({ status }) => status === "dead"), 10)
+      }))
+      assert.deepInclude(yield* entry(id), { attempts: 0, error_message: deadlinePassed })
+    }))
+
+  it.effect("probes a destination that is down with what crashed two processes, where nothing else is due", () =>
+    Effect.gen(function*() {
+      yield* emptyTables
+      const sql = yield* SqlClient
+      const fake = yield* FakePublisher
+      fake.calls.length = 0
+      fake.respond = () => fake.calls.length === 1 ? Effect.fail(new TransportDown({ reason: "refused" })) : Effect.void
+      const [bad = ""] = yield* emitDeals(1)
+      yield* sql`UPDATE zakops.outbox SET crashes = 2`
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* Effect.flatMap(OutboxProcessor, ({ start }) => start)
+        yield* eventually(Effect.map(entry(bad), ({ status }) => status === "delivered"), 10)
+      }))
+      assert.lengthOf(fake.calls, 2)
+    }))
 })
 
 layer(IntoTheLog)("the log", (it) => {

@@ -79,7 +79,11 @@ layer(Live, { excludeTestServices: true })("entries of a key", (it) => {
 
   const waits = Effect.flatMap(
     SqlClient,
-    (sql) => Effect.map(sql`SELECT FROM pg_locks WHERE NOT granted`, (rows) => rows.length > 0)
+    (sql) =>
+      Effect.map(
+        sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        (rows) => rows.length > 0
+      )
   )
 
   const taken = ({ entries }: { readonly entries: ReadonlyArray<ClaimedEntry> }) =>

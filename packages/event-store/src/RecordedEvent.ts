@@ -1,6 +1,7 @@
 /** An event as the log holds it: the envelope, and where it stands in the log and in its stream. */
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
-import { toEnvelope } from "@zakops/outbox/claiming/OutboxEntry"
+import { envelopeOf } from "@zakops/outbox/claiming/OutboxEntry"
+import { eventData } from "@zakops/outbox/claiming/storedValues"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { SqlClient } from "effect/sql/SqlClient"
@@ -41,23 +42,16 @@ export interface LogRow {
 export const columns = (sql: SqlClient, time: Fragment): Fragment =>
   sql`log.id, coalesce(log.correlation_id, log.id) AS correlation_id, log.aggregate_type, log.aggregate_id,
     coalesce(log.event_type, '') AS event_type, coalesce(log.schema_version, 1) AS schema_version,
-    CASE WHEN ${sql.literal(oversize)} THEN NULL ELSE log.event_data END AS event_data, ${
-    sql.literal(oversize)
-  } AS oversize,
+    ${sql.literal(eventData("log"))},
     log.trace_id, log.headers, least(coalesce(log.created_at, ${time}), ${sql.literal(lastDate)}) AS created_at,
     log.stream_version::float8 AS stream_version, log.xid::text AS xid, log.position`
-
-// The driver refuses messages over 16 MiB, and would lose the connection with the whole page. The stored size is cheap to look at, and
-// compression cannot hide 12 MiB behind 32 kB (pglz reaches about 1:270).
-const oversize =
-  `coalesce(pg_column_size(log.event_data) > 32768 AND octet_length(log.event_data::text) > 12582912, false)`
 
 // Postgres has later times than a Date can hold, infinity among them: they are read as the last of those.
 const lastDate = `'275760-09-12 00:00:00Z'::timestamptz`
 
 export const fromRow = (row: LogRow): Result.Result<RecordedEvent, UnreadableRow> =>
   Result.mapBoth(
-    row.oversize ? Result.fail("its data is larger than 12 MiB, more than the client receives") : toEnvelope(row),
+    envelopeOf(row),
     {
       onFailure: (reason) => new UnreadableRow({ position: row.position, reason }),
       onSuccess: (envelope) => ({

@@ -65,7 +65,11 @@ const EnvelopeRow = Schema.Struct({
 })
 const decodeRow = Schema.decodeUnknownResult(EnvelopeRow)
 
-/** The envelope that a row of the outbox or of the log holds. */
+/** The envelope that a row of the outbox or of the log holds, as `eventData` has read it. */
+export const envelopeOf = (row: { readonly oversize: boolean }): Result.Result<EventEnvelope, string> =>
+  row.oversize ? Result.fail("its data is larger than 12 MiB, more than the client receives") : toEnvelope(row)
+
+/** Of a row whose data is there. */
 export const toEnvelope = (row: unknown): Result.Result<EventEnvelope, string> =>
   Result.mapBoth(decodeRow(row), {
     onFailure: (error) => `the row cannot be read as an event: ${error.message}`,
@@ -111,9 +115,7 @@ export const fromRow = (row: ClaimedRow, claimId: string): ClaimedEntry => ({
   bytes: row.bytes,
   expired: row.expired,
   shadow: row.shadow,
-  envelope: row.oversize
-    ? Result.fail("its data is larger than 12 MiB, more than the client receives")
-    : toEnvelope(row)
+  envelope: envelopeOf(row)
 })
 
 /** A producer in plain SQL may put any numbers there: what is no wait is none. */

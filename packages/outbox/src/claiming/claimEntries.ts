@@ -6,7 +6,7 @@ import type { ClaimedRow } from "./OutboxEntry.ts"
 import { fromRow } from "./OutboxEntry.ts"
 import type { Selection } from "./Selection.ts"
 import { dataBytes } from "./Selection.ts"
-import { createdAt, oneMoreAttempt, retryWaits } from "./storedValues.ts"
+import { createdAt, eventData, oneMoreAttempt, retryWaits } from "./storedValues.ts"
 
 /**
  * Claims what the selection takes under `claimId`, in one statement and its own transaction. Each is charged an attempt, except where a
@@ -45,8 +45,7 @@ export const claimEntries = (db: Database, worker: string) =>
           (extract(epoch FROM o.expires_at - ${time}) * 1000)::float8 AS time_left, ${
       sql.literal(dataBytes)
     }::float8 AS bytes,
-          CASE WHEN ${sql.literal(oversize)} THEN NULL ELSE o.event_data END AS event_data,
-          ${sql.literal(oversize)} AS oversize, o.shadow
+          ${sql.literal(eventData("o"))}, o.shadow
       )
       SELECT (SELECT count(*)::int FROM due) AS met, (SELECT count(*)::int FROM moved) AS moved, claimed.*
       FROM (VALUES (1)) AS one LEFT JOIN claimed ON true`
@@ -56,7 +55,3 @@ export const claimEntries = (db: Database, worker: string) =>
       entries: rows.filter((row) => row.id !== null).map((row) => fromRow(row, claimId))
     }
   })
-
-// The driver refuses messages over 16 MiB, and would lose the connection with the whole batch. The stored size is cheap to look at, and
-// compression cannot hide 12 MiB behind 32 kB (pglz reaches about 1:270).
-const oversize = `coalesce(pg_column_size(o.event_data) > 32768 AND octet_length(o.event_data::text) > 12582912, false)`

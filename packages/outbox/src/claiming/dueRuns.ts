@@ -38,7 +38,8 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
     keyed: true,
     ctes: sql`
       due AS MATERIALIZED (
-        SELECT id, ctid, ordering_key, seq, claim_id, coalesce(status = 'processing', false) AS expired, ${turns} AS turns, ${size}
+        SELECT id, ctid, ordering_key, seq, claim_id, coalesce(status = 'processing', false) AS expired, ${turns} AS turns,
+          ${sql.literal(dueTime)} AS since, ${size}
         FROM ${table.outbox}
         WHERE NOT finished AND waits_for IS NULL AND ordering_key IS NOT NULL AND ${isDue(db, taking)}
           AND ${destinationOpen(db, destination)}
@@ -47,9 +48,9 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
         FOR UPDATE SKIP LOCKED
       ),
       firsts AS MATERIALIZED (
-        SELECT key.ordering_key, key.met, first.id, first.seq, first.seen, due.ctid, due.size, due.claim_id,
+        SELECT key.ordering_key, key.met, key.since, first.id, first.seq, first.seen, due.ctid, due.size, due.claim_id,
           coalesce(due.expired, false) AS expired, coalesce(due.turns, false) AS turns, due.id IS NOT NULL AS ours
-        FROM (SELECT ordering_key, count(*) AS met FROM due GROUP BY ordering_key) AS key
+        FROM (SELECT ordering_key, count(*) AS met, min(since) AS since FROM due GROUP BY ordering_key) AS key
         CROSS JOIN LATERAL (
           SELECT o.id, o.seq, o.ctid AS seen FROM ${table.outbox} o
           WHERE o.ordering_key = key.ordering_key AND (NOT o.finished OR o.blocks)
@@ -59,7 +60,7 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
       ),
       -- Behind a first whose lease has run out stands nothing that may be taken now: its attempt has failed.
       runs AS MATERIALIZED (
-        SELECT firsts.ordering_key, entry.id, entry.seen, entry.place FROM firsts
+        SELECT firsts.ordering_key, firsts.since, firsts.seq AS first, entry.id, entry.seen, entry.place FROM firsts
         CROSS JOIN LATERAL (
           SELECT listed.id, listed.seen, row_number() OVER (ORDER BY listed.seq) AS place FROM (
             SELECT o.id, o.seq, o.ctid AS seen FROM ${table.outbox} o
@@ -82,7 +83,7 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
       -- A run ends where an entry is not free: what stands behind it may not overtake it.
       unbroken AS (
         SELECT *, bool_and(coalesce(ctid = seen, false)) OVER (PARTITION BY ordering_key ORDER BY place) AS unbroken FROM (
-          SELECT runs.ordering_key, runs.place, runs.seen, coalesce(free.ctid, firsts.ctid) AS ctid,
+          SELECT runs.ordering_key, runs.since, runs.first, runs.place, runs.seen, coalesce(free.ctid, firsts.ctid) AS ctid,
             coalesce(free.size, firsts.size) AS size
           FROM runs LEFT JOIN free USING (id) LEFT JOIN firsts ON firsts.id = runs.id
         ) AS placed
@@ -90,7 +91,7 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
       taken AS MATERIALIZED (
         SELECT ctid FROM (
           SELECT ctid, row_number() OVER by_place AS number, sum(size) OVER by_place - size AS before FROM unbroken WHERE unbroken
-          WINDOW by_place AS (ORDER BY place, ordering_key ROWS UNBOUNDED PRECEDING)
+          WINDOW by_place AS (ORDER BY place, since, first ROWS UNBOUNDED PRECEDING)
         ) AS numbered
         WHERE number <= ${limit}::int AND (${bytes}::float8 IS NULL OR before < ${bytes}::float8)
       ),

@@ -17,3 +17,15 @@ export const retryWaits = "CASE WHEN o.retry_waits IS NOT NULL THEN ARRAY(SELECT
 /** When an entry `o` was written: `time` where that is NULL, infinite, or later than a Date of JavaScript can be. */
 export const createdAt = ({ sql }: Database, time: Fragment): Fragment =>
   sql`CASE WHEN o.created_at > '-infinity' AND o.created_at < '275760-01-01' THEN o.created_at ELSE ${time} END`
+
+// The driver refuses messages over 16 MiB, and would lose the connection with the whole batch. The stored size is cheap to look at, and
+// compression cannot hide 12 MiB behind 32 kB (pglz reaches about 1:270).
+const isOversize = (of: string) =>
+  `coalesce(pg_column_size(${of}.event_data) > 32768 AND octet_length(${of}.event_data::text) > 12582912, false)`
+
+/**
+ * The columns `event_data` and `oversize` of the relation `of`: NULL and true where the data is larger than 12 MiB, more than the client
+ * receives.
+ */
+export const eventData = (of: "o" | "log") =>
+  `CASE WHEN ${isOversize(of)} THEN NULL ELSE ${of}.event_data END AS event_data, ${isOversize(of)} AS oversize`

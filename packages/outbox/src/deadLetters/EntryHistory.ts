@@ -10,22 +10,8 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { SqlError } from "effect/sql/SqlError"
 import { InvalidRequest } from "./DeadFilter.ts"
+import { Outcome } from "../delivering/AttemptOutcome.ts"
 import { uuid } from "../emitting/identifiers.ts"
-
-/**
- * `failed`, `timed_out`: as the destination said, or did not. `lease_expired`: its worker was gone. `handed_back`, `parked`: not charged.
- * `fenced`: somebody else had settled it by then. `deadline_passed`: it was not delivered in time.
- */
-export const Outcome = Schema.Literals([
-  "failed",
-  "timed_out",
-  "lease_expired",
-  "handed_back",
-  "parked",
-  "fenced",
-  "deadline_passed"
-])
-export type Outcome = typeof Outcome.Type
 
 export const Attempt = Schema.Struct({
   /** The number of the attempt, from 1; a redrive begins anew. */

@@ -3,12 +3,12 @@ import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import { diedAt } from "./DeadFilter.ts"
 import type { Attempt } from "./EntryHistory.ts"
 import { readHistory } from "./EntryHistory.ts"
 import { eventColumns } from "./eventColumns.ts"
-import { toEnvelope, toWaits } from "../claiming/OutboxEntry.ts"
+import { envelopeOf, toWaits } from "../claiming/OutboxEntry.ts"
 
 export interface InspectedEntry {
   readonly id: string
@@ -76,13 +76,11 @@ export const inspectEntry = (db: Database) => {
         o.discarded_at AS "discardedAt", o.error_message AS error
       FROM ${table.outbox} o WHERE o.id = ${id}::uuid`
     if (row === undefined) return Option.none<InspectedEntry>()
-    const { expiresAt, maxAttempts, onDead, orderingKey, oversize, retryWaits } = row
+    const { expiresAt, maxAttempts, onDead, orderingKey, retryWaits } = row
     return Option.some<InspectedEntry>({
       id: row.id,
       status: row.status,
-      envelope: oversize
-        ? Result.fail("its data is larger than 12 MiB, more than the client receives")
-        : toEnvelope(row),
+      envelope: envelopeOf(row),
       settings: { maxAttempts, retryWaits: toWaits(retryWaits), orderingKey, onDead, expiresAt },
       attempts: row.attempts,
       redrives: row.redrives,

@@ -12,7 +12,7 @@ import * as Result from "effect/Result"
 import type { CheckedFilter } from "./DeadFilter.ts"
 import { whereDead } from "./DeadFilter.ts"
 import { eventColumns } from "./eventColumns.ts"
-import { toEnvelope } from "../claiming/OutboxEntry.ts"
+import { envelopeOf } from "../claiming/OutboxEntry.ts"
 
 /** How many there are of a kind, and the first 5 of them. */
 export interface Findings {
@@ -86,8 +86,7 @@ const judge = <D extends AnyEventDefinition>(
   if (definition === undefined) {
     return Effect.succeed({ verdict: "unknownType", reason: `no definition of ${JSON.stringify(row.event_type)}` })
   }
-  if (row.oversize) return Effect.succeed({ verdict: "undecodable", reason: "its data is larger than 12 MiB" })
-  const envelope = toEnvelope(row)
+  const envelope = envelopeOf(row)
   if (Result.isFailure(envelope)) return Effect.succeed({ verdict: "undecodable", reason: envelope.failure })
   // What a definition in a list needs is lost in the type of the list's members.
   const decoded = definition.decode(envelope.success) as Effect.Effect<

@@ -255,12 +255,17 @@ export const make = (
         return taken
       })
 
+    // Deadlines pass while nothing can be delivered, too.
+    const tidyOnAndOn = Effect.forever(Effect.andThen(Effect.uninterruptible(tidy.atTimes), Effect.sleep(pollInterval)))
+
     const takeNext = Effect.gen(function*() {
       if (breaker._tag === "Open") {
-        yield* Effect.sleep(breaker.wait)
+        yield* Effect.timeoutOption(tidyOnAndOn, breaker.wait)
         breaker = CircuitBreaker.probe(breaker)
         yield* allSettled
-        yield* taking((take) => takeNextDue(1, take))
+        const { taken } = yield* taking((take) => takeNextDue(1, take))
+        // Where nothing else is due, what is to be delivered alone is the probe.
+        if (taken === 0) yield* takeAlone(suspect)
         yield* allSettled
         return
       }
