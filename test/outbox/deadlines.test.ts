@@ -17,7 +17,7 @@ import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 import { randomUUID } from "node:crypto"
-import { FakePublisher } from "../support/FakePublisher.ts"
+import { FakePublisher, startAfresh } from "../support/FakePublisher.ts"
 import { claim, emitDeals, emptyTables, entries, entry, eventually, loggedIds, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
@@ -49,17 +49,9 @@ const outcomes = (id: string) =>
   Effect.map(history(id), (rows) => rows.map(({ attempt, outcome }) => [attempt, outcome]))
 
 layer(External)("an external destination", (it) => {
-  const start = Effect.gen(function*() {
-    yield* emptyTables
-    const fake = yield* FakePublisher
-    fake.calls.length = 0
-    fake.respond = () => Effect.void
-    return { fake, ...(yield* OutboxProcessor) }
-  })
-
   it.effect("gets a delayed event when its time has come, and not before", () =>
     Effect.gen(function*() {
-      const { drain } = yield* start
+      const { drain } = yield* startAfresh
       const now = new Date(yield* Effect.clockWith((clock) => clock.currentTimeMillis))
       const [delayed = ""] = yield* emitDeals(1, { delay: "2 minutes" })
       const [at = ""] = yield* emitDeals(1, { deliverAt: new Date(now.getTime() + 60_000) })
@@ -75,7 +67,7 @@ layer(External)("an external destination", (it) => {
 
   it.effect("does not get an event after its deadline: it is dead, uncharged, with that reason", () =>
     Effect.gen(function*() {
-      const { drain, fake } = yield* start
+      const { drain, fake } = yield* startAfresh
       const expiresAt = new Date((yield* Effect.clockWith((clock) => clock.currentTimeMillis)) + 20_000)
       fake.respond = () => Effect.fail(new Transient({ reason: "not now" }))
       const [id = ""] = yield* emitDeals(1, { expiresAt })
@@ -92,7 +84,7 @@ layer(External)("an external destination", (it) => {
 
   it.effect("may take an event that was claimed before its deadline", () =>
     Effect.gen(function*() {
-      const { fake, runOnce } = yield* start
+      const { fake, runOnce } = yield* startAfresh
       const expiresAt = new Date((yield* Effect.clockWith((clock) => clock.currentTimeMillis)) + 10_000)
       const answer = yield* Deferred.make<void>()
       fake.respond = () => Deferred.await(answer)
@@ -108,7 +100,7 @@ layer(External)("an external destination", (it) => {
 
   it.effect("leaves a line for every attempt that did not deliver, and none for one that did", () =>
     Effect.gen(function*() {
-      const { fake, runOnce } = yield* start
+      const { fake, runOnce } = yield* startAfresh
       const began = (yield* Effect.clockWith((clock) => clock.currentTimeMillis)) / 1000
       const [id = ""] = yield* emitDeals(1, { maxAttempts: 4, traceId: "0af7651916cd43dd8448eb211c80319c" })
       fake.respond = () => Effect.fail(new Transient({ reason: "not now" }))
@@ -143,7 +135,7 @@ layer(External)("an external destination", (it) => {
 
   it.effect("leaves a line for a worker that was fenced", () =>
     Effect.gen(function*() {
-      const { fake, runOnce } = yield* start
+      const { fake, runOnce } = yield* startAfresh
       const answer = yield* Deferred.make<void>()
       fake.respond = () => Deferred.await(answer)
       const [id = ""] = yield* emitDeals(1)
@@ -158,7 +150,7 @@ layer(External)("an external destination", (it) => {
 
   it.effect("may say how long to wait, but not whether there is another attempt", () =>
     Effect.gen(function*() {
-      const { drain, fake } = yield* start
+      const { drain, fake } = yield* startAfresh
       const [id = ""] = yield* emitDeals(1, { maxAttempts: 2 })
       fake.respond = () => Effect.fail(new Transient({ reason: "busy", retryAfter: Duration.minutes(7) }))
       yield* drain
@@ -171,7 +163,7 @@ layer(External)("an external destination", (it) => {
 
   it.effect("is tried as often, and with the waits, that the event's definition says", () =>
     Effect.gen(function*() {
-      const { drain, fake } = yield* start
+      const { drain, fake } = yield* startAfresh
       const Impatient = EventDefinition.make("deal.impatient", {
         payload: Schema.Struct({}),
         delivery: { maxAttempts: 9, retry: Schedule.spaced("2 seconds").pipe(Schedule.upTo({ times: 2 })) }
@@ -193,7 +185,7 @@ layer(External)("an external destination", (it) => {
 
   it.effect("gets an event that made its process crash twice alone, when all the others are through", () =>
     Effect.gen(function*() {
-      const { fake, runOnce } = yield* start
+      const { fake, runOnce } = yield* startAfresh
       const [bad = ""] = yield* emitDeals(1)
       for (let crash = 0; crash < 2; crash++) {
         assert.lengthOf(yield* claim(10, Duration.seconds(30)), 1)

@@ -6,7 +6,7 @@ import type { PublishError } from "@zakops/events/EventPublisher"
 import { Permanent, TransportDown } from "@zakops/events/EventPublisher"
 import * as Database from "@zakops/migrations/Database"
 import { DatabaseTime, fromClock } from "@zakops/migrations/DatabaseTime"
-import { Outbox, OutboxProcessor, TransactionalPublisher } from "@zakops/outbox"
+import { Outbox, TransactionalPublisher } from "@zakops/outbox"
 import { Fact, leaseExpired } from "@zakops/outbox/EntryLifecycle"
 import { HeldEntries } from "@zakops/outbox/delivering/HeldEntries"
 import type { ClaimedEntry } from "@zakops/outbox/claiming/OutboxEntry"
@@ -24,8 +24,8 @@ import { SqlClient } from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 import { randomUUID } from "node:crypto"
 import { DealMade } from "../support/events.ts"
-import { FakePublisher } from "../support/FakePublisher.ts"
-import { claim, emitDeals, emptyTables, entries, entry, services } from "../support/outbox.ts"
+import { FakePublisher, startAfresh } from "../support/FakePublisher.ts"
+import { claim, emitDeals, entries, entry, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const lease = Duration.seconds(30)
@@ -37,17 +37,9 @@ const Live = services({ publishTimeout: Duration.hours(1) }).pipe(
 )
 
 layer(Live)("an external destination", (it) => {
-  const start = Effect.gen(function*() {
-    yield* emptyTables
-    const fake = yield* FakePublisher
-    fake.calls.length = 0
-    fake.respond = () => Effect.void
-    return { fake, ...(yield* OutboxProcessor) }
-  })
-
   it.effect("receives the whole envelope, with no transaction open and the entry claimed", () =>
     Effect.gen(function*() {
-      const { fake, runOnce } = yield* start
+      const { fake, runOnce } = yield* startAfresh
       const sql = yield* SqlClient
       const seen: Array<unknown> = []
       fake.respond = ({ id }) =>
@@ -77,7 +69,7 @@ layer(Live)("an external destination", (it) => {
 
   it.effect("is served by several processors without doubling", () =>
     Effect.gen(function*() {
-      const { drain, fake } = yield* start
+      const { drain, fake } = yield* startAfresh
       const ids = yield* emitDeals(900)
       yield* Effect.all(Arr.replicate(drain, 5), { concurrency: "unbounded" })
       assert.sameMembers(fake.calls.map(({ id }) => id), [...ids])
@@ -86,7 +78,7 @@ layer(Live)("an external destination", (it) => {
 
   it.effect("gets rows that a producer filled with NULL, and numbers their type and version", () =>
     Effect.gen(function*() {
-      const { drain, fake } = yield* start
+      const { drain, fake } = yield* startAfresh
       const sql = yield* SqlClient
       const id = randomUUID()
       yield* sql`INSERT INTO zakops.outbox (id, correlation_id, event_type, schema_version, event_data, status, attempts,
@@ -105,7 +97,7 @@ layer(Live)("an external destination", (it) => {
 
   it.effect("is not asked for an entry whose data is too large to be fetched: dead at once, its neighbours delivered", () =>
     Effect.gen(function*() {
-      const { drain, fake } = yield* start
+      const { drain, fake } = yield* startAfresh
       const sql = yield* SqlClient
       const large = randomUUID()
       // An insert of it would be refused.
@@ -119,7 +111,7 @@ layer(Live)("an external destination", (it) => {
 
   it.effect("takes over from a worker that vanished, after its lease and at the cost of one attempt", () =>
     Effect.gen(function*() {
-      const { fake, runOnce } = yield* start
+      const { fake, runOnce } = yield* startAfresh
       const [id = ""] = yield* emitDeals(1)
       yield* claim(10, lease)
 
@@ -137,7 +129,7 @@ layer(Live)("an external destination", (it) => {
 
   it.effect("leaves an entry dead that took its worker along at every attempt", () =>
     Effect.gen(function*() {
-      const { fake, runOnce } = yield* start
+      const { fake, runOnce } = yield* startAfresh
       const [id = ""] = yield* emitDeals(1, { maxAttempts: 2 })
       for (const wait of [0, 5]) {
         yield* TestClock.adjust(Duration.seconds(wait))
@@ -151,7 +143,7 @@ layer(Live)("an external destination", (it) => {
 
   it.effect("fences a worker that was paused past its lease: what it settles late changes nothing", () =>
     Effect.gen(function*() {
-      const { fake, runOnce } = yield* start
+      const { fake, runOnce } = yield* startAfresh
       const called = yield* Deferred.make<void>()
       const answer = yield* Deferred.make<void>()
       fake.respond = () => Effect.andThen(Deferred.succeed(called, void 0), Deferred.await(answer))
@@ -168,7 +160,7 @@ layer(Live)("an external destination", (it) => {
 
   it.effect("tells the two claims of a worker apart that has taken an entry over from itself", () =>
     Effect.gen(function*() {
-      yield* start
+      yield* startAfresh
       const sql = yield* SqlClient
       const db = yield* Database.make
       const [id = ""] = yield* emitDeals(1)
@@ -193,7 +185,7 @@ layer(Live)("an external destination", (it) => {
 
   it.effect("goes on holding what a worker has taken over from itself when the first attempt ends", () =>
     Effect.gen(function*() {
-      yield* start
+      yield* startAfresh
       yield* emitDeals(1)
       const [first] = yield* claim(1, lease)
       yield* TestClock.adjust("31 seconds")
@@ -212,7 +204,7 @@ layer(Live)("an external destination", (it) => {
 
   it.effect("charges nobody while it is down", () =>
     Effect.gen(function*() {
-      const { drain, fake } = yield* start
+      const { drain, fake } = yield* startAfresh
       fake.respond = () => Effect.fail(new TransportDown({ reason: "connection refused" }))
       yield* emitDeals(3)
       assert.deepStrictEqual(yield* drain, { delivered: 0, retried: 0, dead: 0, handedBack: 3, parked: 0, fenced: 0 })
@@ -223,7 +215,7 @@ layer(Live)("an external destination", (it) => {
 
   it.effect("parks what is newer than this build, uncharged, until a worker of a newer one takes it up", () =>
     Effect.gen(function*() {
-      const { drain, fake, runOnce } = yield* start
+      const { drain, fake, runOnce } = yield* startAfresh
       const decode = (definition: EventDefinition.AnyEventDefinition) => (envelope: EventEnvelope) =>
         Effect.asVoid(
           Effect.catchTag(definition.decode(envelope), "UndecodableEvent", ({ message }) =>

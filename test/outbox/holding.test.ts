@@ -14,7 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
-import { FakePublisher } from "../support/FakePublisher.ts"
+import { FakePublisher, startAfresh } from "../support/FakePublisher.ts"
 import { emitKeyed, overtakings } from "../support/keys.ts"
 import { claim, emitDeals, emptyTables, entries, entry, eventually, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
@@ -34,17 +34,9 @@ layer(
     Layer.provideMerge(Layer.succeed(DatabaseTime, fromClock))
   )
 )("a worker", (it) => {
-  const start = Effect.gen(function*() {
-    yield* emptyTables
-    const fake = yield* FakePublisher
-    fake.calls.length = 0
-    fake.respond = () => Effect.void
-    return { fake, ...(yield* OutboxProcessor) }
-  })
-
   it.effect("that is gone costs the entries that it had not begun nothing, where they stood behind another of their key", () =>
     Effect.gen(function*() {
-      const { drain, fake, runOnce } = yield* start
+      const { drain, fake, runOnce } = yield* startAfresh
       const ids = yield* emitKeyed(Arr.replicate("a", 20))
       assert.lengthOf(yield* claim(20, lease), 20)
       yield* TestClock.adjust("31 seconds")
@@ -57,7 +49,7 @@ layer(
 
   it.effect("does not begin what it has held for longer than its lease, nor what is late by then", () =>
     Effect.gen(function*() {
-      const { fake, runOnce } = yield* start
+      const { fake, runOnce } = yield* startAfresh
       const now = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
       const [first = "", late = "", third = ""] = yield* emitKeyed(["a", "a", "a"])
       const sql = yield* SqlClient
@@ -90,7 +82,7 @@ layer(
 
   it.effect("takes a publisher that throws, and one that cannot be interrupted, for a failed attempt", () =>
     Effect.gen(function*() {
-      const { fake, runOnce } = yield* start
+      const { fake, runOnce } = yield* startAfresh
       const [thrown = ""] = yield* emitDeals(1)
       fake.respond = () => {
         throw new Error("no effect at all")
@@ -111,7 +103,7 @@ layer(
 
   it.effect("that is interrupted hands back what it held, uncharged", () =>
     Effect.gen(function*() {
-      const { fake, runOnce } = yield* start
+      const { fake, runOnce } = yield* startAfresh
       fake.respond = () => Effect.never
       yield* emitDeals(3)
       yield* emitKeyed(["a", "a"])
@@ -126,7 +118,7 @@ layer(
 
   it.effect("does not wake for a deadline that has passed while its entry is held", () =>
     Effect.gen(function*() {
-      yield* start
+      yield* startAfresh
       const db = yield* Database.make
       const now = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
       yield* emitDeals(1, { expiresAt: new Date(now + 1000) })

@@ -12,7 +12,7 @@ import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 import { emitKeyed, overtakings, stuckKeys } from "../support/keys.ts"
-import { FakePublisher } from "../support/FakePublisher.ts"
+import { FakePublisher, startAfresh } from "../support/FakePublisher.ts"
 import { claim, emptyTables, entry, eventually, moment, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
@@ -32,17 +32,9 @@ const External = services({ batchSize: 20 }).pipe(
 )
 
 layer(External)("an external destination, by key", (it) => {
-  const start = Effect.gen(function*() {
-    yield* emptyTables
-    const fake = yield* FakePublisher
-    fake.calls.length = 0
-    fake.respond = () => Effect.void
-    return { fake, ...(yield* OutboxProcessor) }
-  })
-
   it.effect("gets the events of a key one after another, those of other keys meanwhile", () =>
     Effect.gen(function*() {
-      const { drain, fake } = yield* start
+      const { drain, fake } = yield* startAfresh
       const ids = yield* emitKeyed(["a", "b", "a", null, "b", "a"])
       let calling = 0
       let most = 0
@@ -65,7 +57,7 @@ layer(External)("an external destination, by key", (it) => {
 
   it.effect("waits with a key whose first event fails, and with no other", () =>
     Effect.gen(function*() {
-      const { drain, fake } = yield* start
+      const { drain, fake } = yield* startAfresh
       const [a1 = "", b1 = "", a2 = "", b2 = "", free = ""] = yield* emitKeyed(["a", "b", "a", "b", null])
       fake.respond = ({ id }) => id === a1 ? Effect.fail(new Transient({ reason: "not now" })) : Effect.void
       assert.deepInclude(yield* drain, { delivered: 3, retried: 1 })
@@ -82,7 +74,7 @@ layer(External)("an external destination, by key", (it) => {
 
   it.effect("stops a key at an event that is dead, or goes on without it where its definition says so", () =>
     Effect.gen(function*() {
-      const { drain, fake } = yield* start
+      const { drain, fake } = yield* startAfresh
       const sql = yield* SqlClient
       const [a1 = "", b1 = "", a2 = "", b2 = ""] = yield* emitKeyed(["a", "b", "a", "b"])
       yield* sql`UPDATE zakops.outbox SET on_dead = 'skip' WHERE id = ${b1}::uuid`
@@ -96,7 +88,7 @@ layer(External)("an external destination, by key", (it) => {
 
   it.effect("is not kept from other keys by a key with a long backlog whose first waits or blocks", () =>
     Effect.gen(function*() {
-      const { drain, fake, runOnce } = yield* start
+      const { drain, fake, runOnce } = yield* startAfresh
       const [hot = ""] = yield* emitKeyed(Arr.replicate("hot", 3000))
       const [dead = ""] = yield* emitKeyed(Arr.replicate("blocked", 3000))
       fake.respond = ({ id }) =>
@@ -123,7 +115,7 @@ layer(External)("an external destination, by key", (it) => {
 
   it.effect("gives 100,000 keys their turns in the order of writing, behind a hot key whose first waits", () =>
     Effect.gen(function*() {
-      const { fake, runOnce } = yield* start
+      const { fake, runOnce } = yield* startAfresh
       const sql = yield* SqlClient
       const hot = new Set(yield* emitKeyed(Arr.replicate("hot", 3000)))
       fake.respond = ({ id }) => hot.has(id) ? Effect.fail(new Transient({ reason: "not now" })) : Effect.void
@@ -141,7 +133,7 @@ layer(External)("an external destination, by key", (it) => {
 
   it.effect("hands a key over to another worker when the first is gone in the middle of a run", () =>
     Effect.gen(function*() {
-      const { drain, fake, runOnce } = yield* start
+      const { drain, fake, runOnce } = yield* startAfresh
       const ids = yield* emitKeyed(Arr.replicate("a", 5))
       assert.lengthOf(yield* claim(3, Duration.seconds(30)), 3)
       assert.deepInclude(yield* runOnce, { delivered: 0 })
@@ -164,7 +156,7 @@ layer(External)("an external destination, by key", (it) => {
     "gets the successes of each key in the order of seq, whatever fails, crashes, retries and dies",
     { steps: Schema.Array(Step).check(Schema.isMinLength(6), Schema.isMaxLength(25)) },
     Effect.fnUntraced(function*({ steps }) {
-      const { drain, fake, runOnce } = yield* start
+      const { drain, fake, runOnce } = yield* startAfresh
       const successes: Array<string> = []
       let failing: ReadonlyArray<boolean> = []
       let calls = 0

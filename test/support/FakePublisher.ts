@@ -2,9 +2,11 @@
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { External, PublishError } from "@zakops/events/EventPublisher"
 import { EventPublisher } from "@zakops/events/EventPublisher"
+import { OutboxProcessor } from "@zakops/outbox"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { emptyTables } from "./outbox.ts"
 
 export class FakePublisher extends Context.Service<FakePublisher, {
   /** What was published, in the order of the calls, failed ones included. */
@@ -27,3 +29,12 @@ export class FakePublisher extends Context.Service<FakePublisher, {
     Layer.provideMerge(Layer.sync(FakePublisher, () => ({ calls: [], respond: () => Effect.void })))
   )
 }
+
+/** Empty tables, a destination that takes everything, and the processor that delivers to it. */
+export const startAfresh = Effect.gen(function*() {
+  yield* emptyTables
+  const fake = yield* FakePublisher
+  fake.calls.length = 0
+  fake.respond = () => Effect.void
+  return { fake, ...(yield* OutboxProcessor) }
+})

@@ -10,7 +10,7 @@ import type { Fragment } from "effect/sql/Statement"
 import type { LockedDead } from "./changeDead.ts"
 import { changeDead } from "./changeDead.ts"
 import type { CheckedFilter } from "./DeadFilter.ts"
-import { letForward, lockedKeys } from "../claiming/orderingKeys.ts"
+import { keysOf, letForward, lockedKeys } from "../claiming/orderingKeys.ts"
 
 interface Redriven {
   readonly id: string
@@ -23,7 +23,7 @@ export const redrive = (db: Database) => {
   const inBatches = changeDead(db)
   const revive = reviveEntries(db)
   const forward = letForward(db)
-  const lock = lockKeys(db)
+  const lock = lockOrGiveUp(db)
   return (filter: CheckedFilter, by: string, rate: number | undefined) =>
     inBatches({
       action: "redrive",
@@ -50,7 +50,7 @@ export const redrive = (db: Database) => {
  * is tried again: a writer that holds one key and waits for another, which is locked here, would otherwise be in a deadlock, which
  * Postgres resolves after a second (deadlock_timeout), maybe at the writer's expense.
  */
-const lockKeys = (db: Database) =>
+const lockOrGiveUp = (db: Database) =>
   Effect.fnUntraced(function*(keys: ReadonlyArray<string>) {
     const { sql } = db
     const [before] = yield* sql<{ timeout: string }>`SELECT current_setting('lock_timeout') AS timeout`
@@ -60,9 +60,6 @@ const lockKeys = (db: Database) =>
   })
 
 const goesLast = (entry: LockedDead) => entry.orderingKey !== null && !entry.blocks
-
-const keysOf = (entries: ReadonlyArray<LockedDead>) =>
-  entries.flatMap(({ orderingKey }) => orderingKey === null ? [] : [orderingKey])
 
 /** The first of each key, then the second of each: Postgres numbers the rows of one statement in an order of its own. */
 const inTurns = (entries: ReadonlyArray<LockedDead>): ReadonlyArray<ReadonlyArray<LockedDead>> => {
