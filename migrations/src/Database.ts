@@ -43,7 +43,9 @@ export const make: Effect.Effect<Database, InvalidSchemaName, SqlClient> = Effec
       flow: literal("flow"),
       audit: literal("audit"),
       tasks: literal("tasks"),
-      shadowDeliveries: literal("shadowDeliveries")
+      shadowDeliveries: literal("shadowDeliveries"),
+      workers: literal("workers"),
+      samples: literal("samples")
     },
     now: time(sql)
   }

@@ -45,6 +45,8 @@ export interface Tables {
   readonly audit: string
   readonly tasks: string
   readonly shadowDeliveries: string
+  readonly workers: string
+  readonly samples: string
 }
 
 const tablesOf = (name: string): Tables => {
@@ -66,7 +68,9 @@ const tablesOf = (name: string): Tables => {
     flow: qualified("flow"),
     audit: qualified("audit"),
     tasks: qualified("tasks"),
-    shadowDeliveries: qualified("shadow_deliveries")
+    shadowDeliveries: qualified("shadow_deliveries"),
+    workers: qualified("workers"),
+    samples: qualified("samples")
   }
 }
 

@@ -56,6 +56,10 @@ export const isPassing = (error: SqlError): boolean => {
 /** True where a table, column, function or privilege is missing: a fault of the set-up, which every statement of the kind would meet. */
 export const isSetUpFault = (error: SqlError): boolean => sqlState(error)?.startsWith("42") ?? false
 
+/** True where a value is none of its type: class 22 of the server, or what the client could not even put into the protocol. */
+export const isRefusedValue = (error: SqlError): boolean =>
+  sqlState(error)?.startsWith("22") ?? Predicate.isTagged(serverError(error), "PgTypesCodecError")
+
 /** `isDatabaseTrouble` of anything that may have gone wrong. */
 export const isTrouble = (error: unknown): error is SqlError => isSqlError(error) && isDatabaseTrouble(error)
 

@@ -1,8 +1,9 @@
 /**
  * Least privilege: three roles that no one can log in as, to be granted to the users of programs, and the SQL that makes them.
  *
- * An emitter writes entries and can read, change or delete none, but ask whether an id is there; a worker delivers, maintains and reads the log, and can change no event;
- * a reader reads. Running the statements again takes back what was granted beyond that, and grants what newer tables need.
+ * An emitter writes entries and can read, change or delete none, but ask whether an id is there; a worker delivers, maintains, reads the log
+ * and writes the entries of routes, and can change no event; a reader reads. Running the statements again takes back what was granted beyond
+ * that, and grants what newer tables need.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -35,6 +36,11 @@ const lifecycle =
   "status, attempts, max_attempts, last_attempt_at, next_attempt_at, delivered_at, error_message, created_at, claim_id, " +
   "claimed_by, lease_until, waits_for, blocks, crashes, redrives, died_at, discarded_at, expires_at, seq, shadow"
 
+/** What a worker writes of an entry that takes an event to the destination of a route. */
+const routed =
+  "id, event_id, destination, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, trace_id, " +
+  "headers, max_attempts, retry_waits, ordering_key, on_dead, expires_at, next_attempt_at, created_at"
+
 const createRole = (name: string) =>
   `DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '${name}') THEN CREATE ROLE "${name}" NOLOGIN; END IF;
@@ -49,6 +55,7 @@ export const roleStatements = (schema: string, t: Tables): ReadonlyArray<string>
     createRole(worker),
     createRole(reader),
     `REVOKE ALL ON ALL TABLES IN SCHEMA ${t.schema} FROM ${all}`,
+    `REVOKE ALL ON ALL SEQUENCES IN SCHEMA ${t.schema} FROM ${all}`,
     `REVOKE ALL ON SCHEMA ${t.schema} FROM ${all}`,
     `GRANT USAGE ON SCHEMA ${t.schema} TO ${all}`,
     // Whether the tables are there, asked at start.
@@ -64,7 +71,9 @@ export const roleStatements = (schema: string, t: Tables): ReadonlyArray<string>
     // Whether the log belongs to this server, asked at start: places, and nothing of the events.
     `GRANT SELECT (xid, position) ON ${t.agentEvents} TO "${emitter}"`,
 
-    `GRANT SELECT, DELETE, UPDATE (${lifecycle}) ON ${t.outbox} TO "${worker}"`,
+    `GRANT SELECT, DELETE, INSERT (${routed}), UPDATE (${lifecycle}) ON ${t.outbox} TO "${worker}"`,
+    // How many entries were written so far, for the charts.
+    `GRANT SELECT ON ALL SEQUENCES IN SCHEMA ${t.schema} TO "${worker}", "${reader}"`,
     `GRANT SELECT, INSERT ON ${t.agentEvents}, ${t.audit} TO "${worker}"`,
     `GRANT SELECT, INSERT, DELETE ON ${t.outboxAttempts}, ${t.inbox} TO "${worker}"`,
     `GRANT SELECT, DELETE ON ${t.dedupeKeys} TO "${worker}"`,
@@ -75,13 +84,14 @@ export const roleStatements = (schema: string, t: Tables): ReadonlyArray<string>
     // The second batch of a change, and every further one, is counted in the row of the first.
     `GRANT UPDATE (count) ON ${t.audit} TO "${worker}"`,
     `GRANT SELECT, INSERT, UPDATE, DELETE ON ${t.checkpoints}, ${t.parkedEvents}, ${t.projections}, ${t.streams}, ${t.snapshots},
-      ${t.flow}, ${t.tasks}, ${t.shadowDeliveries} TO "${worker}"`,
+      ${t.flow}, ${t.tasks}, ${t.shadowDeliveries}, ${t.workers}, ${t.samples} TO "${worker}"`,
     // Never DELETE: a forgotten subject stays known as forgotten.
     `GRANT SELECT, INSERT, UPDATE ON ${t.subjectKeys} TO "${worker}"`,
 
     // Everything but the keys of personal data.
     `GRANT SELECT ON ${t.outbox}, ${t.outboxAttempts}, ${t.agentEvents}, ${t.inbox}, ${t.checkpoints}, ${t.parkedEvents}, ${t.projections},
-      ${t.streams}, ${t.snapshots}, ${t.dedupeKeys}, ${t.flow}, ${t.audit}, ${t.tasks}, ${t.shadowDeliveries} TO "${reader}"`
+      ${t.streams}, ${t.snapshots}, ${t.dedupeKeys}, ${t.flow}, ${t.audit}, ${t.tasks}, ${t.shadowDeliveries}, ${t.workers},
+      ${t.samples} TO "${reader}"`
   ]
 }
 

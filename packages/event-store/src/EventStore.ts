@@ -15,9 +15,10 @@ import type { EmitError } from "@zakops/outbox/Outbox"
 import { makeDirectRecorder } from "@zakops/outbox/emitting/directRecorder"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
 import { publishDirectly } from "@zakops/outbox/emitting/publishDirectly"
-import { requireOwnTransaction } from "@zakops/outbox/emitting/requireOwnTransaction"
+import { requireOwnTransaction } from "@zakops/outbox/emitting/ownTransaction"
 import type { Transaction } from "@zakops/outbox/TransactionalPublisher"
 import { TransactionalPublisher } from "@zakops/outbox/TransactionalPublisher"
+import { Routes } from "@zakops/outbox/Routes"
 import { Wakeup } from "@zakops/outbox/Wakeup"
 import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
@@ -149,9 +150,9 @@ export const layerWith = <R = never>(options: { readonly inline: ReadonlyArray<I
       const readPage = readStream(db)
       // Processors have nothing to do where the outbox is switched off, and look in vain.
       const wake = wakeup.announceWith(channelOf(db.schema))
-      const publish = publishDirectly(db, publisher, yield* makeDirectRecorder(db))
+      const publish = publishDirectly(db, publisher, yield* Routes, yield* makeDirectRecorder(db))
 
-      const toEntries = toStreamEntries(config)
+      const toEntries = toStreamEntries(config, `${db.schema}.agent_events`)
 
       const handleInline = runInline(db, options.inline, inlineServices as Context.Context<R>)
       const project = Effect.fnUntraced(function*(stream: StreamId, version: number, count: number) {

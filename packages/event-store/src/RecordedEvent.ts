@@ -80,7 +80,9 @@ export const outlineOf = (row: LogRow): RecordedEvent => {
       data: null,
       traceId: null,
       headers: {},
-      createdAt: new Date(0)
+      createdAt: new Date(0),
+      orderingKey: null,
+      sequence: null
     },
     streamVersion: row.stream_version,
     cursor: { xid: row.xid, position: row.position }

@@ -9,6 +9,7 @@ import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { EventSource } from "@zakops/events/EventSource"
 import type { SourceFailed } from "@zakops/events/EventSource"
 import { SetAside } from "@zakops/events/EventSource"
+import { aloud, quietly } from "@zakops/events/Tracing"
 import * as Database from "@zakops/migrations/Database"
 import type { InvalidSchemaName } from "@zakops/migrations/SchemaName"
 import * as Arr from "effect/Array"
@@ -89,7 +90,7 @@ export const onceASecond = <A, E, R>(self: Effect.Effect<A, E, R>) => {
 /**
  * The durable subscription `name` (at most 100 characters). Any number of processes may run it: one does, the others stand by, and take
  * over within the lease and a poll when it dies, or at once when it stops. While it runs it sets the metrics
- * `zakops_subscription_lag_events` and `zakops_subscription_lag_seconds`.
+ * `zakops.subscription.lag.events` and `zakops.subscription.lag`.
  *
  * An event that the handler sets aside is parked, with those of its aggregate behind it, and so is one whose row cannot be read. One that
  * was newer than the build is tried again when a runner starts, and every minute.
@@ -115,7 +116,7 @@ export const make = Effect.fnUntraced(function*(name: string, options?: DurableO
     /** Hands the event out; gives what it was set aside with, if it was. */
     const tryHandle = (batch: Arr.NonEmptyReadonlyArray<RecordedEvent>): Effect.Effect<Option.Option<SetAside>, E, R> =>
       Effect.catch(
-        Effect.as(handle(Arr.map(batch, ({ envelope }) => envelope)), Option.none<SetAside>()),
+        Effect.as(aloud(handle(Arr.map(batch, ({ envelope }) => envelope))), Option.none<SetAside>()),
         (error) => error instanceof SetAside ? Effect.succeedSome(error) : Effect.fail(error as E)
       )
 
@@ -188,37 +189,39 @@ export const make = Effect.fnUntraced(function*(name: string, options?: DurableO
         }
       })
 
-    return outlast(requireThisCluster(db)).pipe(
-      Effect.andThen(
-        whileOwner(db, name, {
-          lease,
-          pollInterval,
-          first: cursorOf(db, from, name),
-          outlast: (self) => outlast(self)
-        })((
-          { cursor, owner }
-        ) =>
-          Effect.scoped(Effect.gen(function*() {
-            let at = cursor
-            let emptyLooks = 0
-            const waitAfter = yield* Effect.provideService(follow(db, pollInterval), PgClient, client)
-            yield* Effect.forkScoped(measureLag(db, name, () => at))
-            yield* outlast(lookAgainAtNewer(db, name))
-            const housekeeping = onceASecond(tryParked(owner, () => at))
-            while (true) {
-              yield* housekeeping
-              const page = yield* outlast(read(at, batchSize))
-              if (page.end === undefined) {
-                yield* outlast(waitAfter(at, emptyLooks++))
-                continue
+    return quietly(
+      outlast(requireThisCluster(db)).pipe(
+        Effect.andThen(
+          whileOwner(db, name, {
+            lease,
+            pollInterval,
+            first: cursorOf(db, from, name),
+            outlast: (self) => outlast(self)
+          })((
+            { cursor, owner }
+          ) =>
+            Effect.scoped(Effect.gen(function*() {
+              let at = cursor
+              let emptyLooks = 0
+              const waitAfter = yield* Effect.provideService(follow(db, pollInterval), PgClient, client)
+              yield* Effect.forkScoped(measureLag(db, name, () => at))
+              yield* outlast(lookAgainAtNewer(db, name))
+              const housekeeping = onceASecond(tryParked(owner, () => at))
+              while (true) {
+                yield* housekeeping
+                const page = yield* outlast(read(at, batchSize))
+                if (page.end === undefined) {
+                  yield* outlast(waitAfter(at, emptyLooks++))
+                  continue
+                }
+                emptyLooks = 0
+                const free = page.behind.size === 0 ? page.events : yield* fenced(owner, at, parkBehind(page))
+                yield* handOut(owner, at, free, page.unreadable)
+                yield* outlast(moveTo(name, owner, page.end))
+                at = page.end
               }
-              emptyLooks = 0
-              const free = page.behind.size === 0 ? page.events : yield* fenced(owner, at, parkBehind(page))
-              yield* handOut(owner, at, free, page.unreadable)
-              yield* outlast(moveTo(name, owner, page.end))
-              at = page.end
-            }
-          }))
+            }))
+          )
         )
       )
     )

@@ -31,10 +31,12 @@ export const lagAfter = ({ now, sql, table }: Database) =>
     return row ?? { events: 0, seconds: 0 }
   })
 
-const lagEvents = Metric.gauge("zakops_subscription_lag_events", {
+export const lagEvents = Metric.gauge("zakops.subscription.lag.events", {
+  attributes: { unit: "{event}" },
   description: "Events of the log that a subscription has not handled yet, counted up to 100,000"
 })
-const lagSeconds = Metric.gauge("zakops_subscription_lag_seconds", {
+export const lagSeconds = Metric.gauge("zakops.subscription.lag", {
+  attributes: { unit: "s" },
   description: "Age of the first event that a subscription has not handled yet"
 })
 

@@ -25,7 +25,7 @@ export const appendEvents = (db: Database, queue: boolean) => {
       const time = yield* now
       const count = entries.length
       // A single event stands in both inserts as it is, its parameters sent and read once: a tenth faster than materialized. Many
-      // are read from their JSON once.
+      // are read from their texts once.
       const inlined = sql.literal(count === 1 ? "NOT MATERIALIZED" : "")
       const events = sql.literal("events")
       const queued = queue ? sql`, queued AS (${insertFrom(db, events, time, entries)})` : sql.literal("")

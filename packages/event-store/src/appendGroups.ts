@@ -1,7 +1,7 @@
 /** Appends to several streams in one statement: those that can be moved without waiting. */
 import type { Database } from "@zakops/migrations/Database"
 import type { NewEntry } from "@zakops/outbox/emitting/Emission"
-import { asRecordset, insertFrom } from "@zakops/outbox/emitting/insertEntries"
+import { asArrays, insertFrom } from "@zakops/outbox/emitting/insertEntries"
 import * as Effect from "effect/Effect"
 import { logColumns } from "./appendEvents.ts"
 import type { ExpectedVersion, StreamId } from "./StreamId.ts"
@@ -83,9 +83,7 @@ export const appendGroups = (db: Database) =>
       ),
       events AS (
         SELECT entries.*, placed.base + entries.seq AS stream_version
-        FROM ${
-      asRecordset(sql, entries)
-    } JOIN placed ON placed.index = (${`{${groupOf.join()}}`}::int[])[entries.seq + 1]
+        FROM ${asArrays(sql, entries)} JOIN placed ON placed.index = (${`{${groupOf.join()}}`}::int[])[entries.seq + 1]
       ),
       queued AS (${insertFrom(db, events, time, entries)}),
       logged AS (

@@ -1,8 +1,11 @@
 /** Runs a projection: one process at a time, a batch and its checkpoint in one transaction. */
 import { PgClient } from "@effect/sql-pg/PgClient"
 import type { SourceFailed } from "@zakops/events/EventSource"
+import { withOperation } from "@zakops/events/MessageOperation"
+import { quietly } from "@zakops/events/Tracing"
 import * as Database from "@zakops/migrations/Database"
 import type { InvalidSchemaName } from "@zakops/migrations/SchemaName"
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
@@ -19,6 +22,7 @@ import { attempt, Failed, patiently } from "./projectionAttempt.ts"
 import type { Status } from "./projectionRecord.ts"
 import { projectionPage } from "./projectionPage.ts"
 import { projectionRecord } from "./projectionRecord.ts"
+import type { Page } from "./readLog.ts"
 import { readLog } from "./readLog.ts"
 import type { RecordedEvent } from "./RecordedEvent.ts"
 import { requireThisCluster } from "./restoredLog.ts"
@@ -99,57 +103,66 @@ export const run = Effect.fnUntraced(function*<E, R>(
       return Effect.andThen(outlast(record.stoppedAt(stop)), stop)
     })
 
+  const processing = { name: "process", destination: db.schema + ".agent_events", group: subscription } as const
+  const handle = (owner: string, at: Cursor, page: Page, end: Cursor) => {
+    const handled = handlePage(owner, at, end, page)
+    const envelopes = page.events.map(({ envelope }) => envelope)
+    return Arr.isReadonlyArrayNonEmpty(envelopes) ? withOperation(processing, envelopes, handled) : handled
+  }
+
   yield* outlast(requireThisCluster(db))
-  return yield* whileOwner(db, subscription, {
-    lease,
-    pollInterval,
-    first: cursorOf(db, from, subscription),
-    outlast: (self) => outlast(self)
-  })(({ cursor, owner }) =>
-    Effect.scoped(Effect.gen(function*() {
-      let at = cursor
-      let emptyLooks = 0
-      let status: Status = "building"
-      const waitAfter = yield* Effect.provideService(follow(db, pollInterval), PgClient, client)
-      yield* Effect.forkScoped(measureLag(db, subscription, () => status === "retired" ? undefined : at))
-      yield* outlast(record.register)
-      yield* outlast(lookAgainAtNewer(db, subscription))
-      const housekeeping = onceASecond(Effect.gen(function*() {
-        const control = yield* outlast(record.control)
-        status = control.status
-        if (control.resetRequested && projection.reset === undefined) {
-          // Asked of a build that had one. To read the log anew into tables that still hold it would count it twice.
-          yield* Effect.logWarning(
-            `${subscription}: the rebuild that was asked for is left undone: this build has no reset`
-          )
-          yield* outlast(record.withdrawReset)
-        } else if (control.resetRequested && projection.reset !== undefined) {
-          // A reset that fails is not tried again by itself: whoever starts the projection again has it go on with what it has.
-          yield* orStop(Effect.tapError(
-            outlast(reset(owner, projection.reset)),
-            (error) => error instanceof Failed ? outlast(record.withdrawReset) : Effect.void
-          ))
-          at = start
-          if (status !== "retired") status = "building"
+  return yield* quietly(
+    whileOwner(db, subscription, {
+      lease,
+      pollInterval,
+      first: cursorOf(db, from, subscription),
+      outlast: (self) => outlast(self)
+    })(({ cursor, owner }) =>
+      Effect.scoped(Effect.gen(function*() {
+        let at = cursor
+        let emptyLooks = 0
+        let status: Status = "building"
+        const waitAfter = yield* Effect.provideService(follow(db, pollInterval), PgClient, client)
+        yield* Effect.forkScoped(measureLag(db, subscription, () => status === "retired" ? undefined : at))
+        yield* outlast(record.register)
+        yield* outlast(lookAgainAtNewer(db, subscription))
+        const housekeeping = onceASecond(Effect.gen(function*() {
+          const control = yield* outlast(record.control)
+          status = control.status
+          if (control.resetRequested && projection.reset === undefined) {
+            // Asked of a build that had one. To read the log anew into tables that still hold it would count it twice.
+            yield* Effect.logWarning(
+              `${subscription}: the rebuild that was asked for is left undone: this build has no reset`
+            )
+            yield* outlast(record.withdrawReset)
+          } else if (control.resetRequested && projection.reset !== undefined) {
+            // A reset that fails is not tried again by itself: whoever starts the projection again has it go on with what it has.
+            yield* orStop(Effect.tapError(
+              outlast(reset(owner, projection.reset)),
+              (error) => error instanceof Failed ? outlast(record.withdrawReset) : Effect.void
+            ))
+            at = start
+            if (status !== "retired") status = "building"
+          }
+          if (status !== "retired") yield* tryParked(owner, () => at)
+        }))
+        while (true) {
+          yield* housekeeping
+          // Read again: housekeeping may have changed it.
+          if ((status as Status) === "retired") {
+            yield* Effect.sleep(pollInterval)
+            continue
+          }
+          const page = yield* outlast(read(at, batchSize))
+          if (page.end !== undefined) {
+            emptyLooks = 0
+            yield* outlast(handle(owner, at, page, page.end))
+            at = page.end
+          }
+          if (status === "building" && !page.full) status = yield* orStop(outlast(goLive(owner, at)))
+          if (page.end === undefined) yield* outlast(waitAfter(at, emptyLooks++))
         }
-        if (status !== "retired") yield* tryParked(owner, () => at)
-      }))
-      while (true) {
-        yield* housekeeping
-        // Read again: housekeeping may have changed it.
-        if ((status as Status) === "retired") {
-          yield* Effect.sleep(pollInterval)
-          continue
-        }
-        const page = yield* outlast(read(at, batchSize))
-        if (page.end !== undefined) {
-          emptyLooks = 0
-          yield* outlast(handlePage(owner, at, page.end, page))
-          at = page.end
-        }
-        if (status === "building" && !page.full) status = yield* orStop(outlast(goLive(owner, at)))
-        if (page.end === undefined) yield* outlast(waitAfter(at, emptyLooks++))
-      }
-    })) as Effect.Effect<never, ProjectionStopped | SourceFailed | LeaseLost, R>
+      })) as Effect.Effect<never, ProjectionStopped | SourceFailed | LeaseLost, R>
+    )
   )
 })

@@ -8,6 +8,8 @@ import * as Schema from "effect/Schema"
 
 /**
  * `eventType` is empty where a producer in plain SQL left it NULL. `createdAt` is the producer's time by the database's clock.
+ * `orderingKey` is the key whose events are delivered one after another. `sequence` is the entry's number in the outbox (a 64-bit integer in
+ * decimal): of one key, later events have greater ones. Both are null where the event did not come through the outbox's table.
  */
 export const EventEnvelope = Schema.Struct({
   id: Schema.String,
@@ -19,7 +21,9 @@ export const EventEnvelope = Schema.Struct({
   data: Schema.Unknown,
   traceId: Schema.NullOr(Schema.String),
   headers: Schema.Record(Schema.String, Schema.String),
-  createdAt: Schema.Date
+  createdAt: Schema.Date,
+  orderingKey: Schema.NullOr(Schema.String),
+  sequence: Schema.NullOr(Schema.String)
 })
 
 export type EventEnvelope = typeof EventEnvelope.Type

@@ -51,6 +51,8 @@ export interface External {
   readonly _tag: "External"
   /** What the destination is called in logs and errors. */
   readonly destination: string
+  /** What telemetry calls the system behind it, as the conventions of OpenTelemetry do: `kafka`, `rabbitmq`. `zakops` unless given. */
+  readonly system?: string | undefined
   /**
    * Succeeds when the destination has the event for good. May be called again for the same `envelope.id`, also at the same time from
    * another process after a lease has expired. Anything it dies of counts as `Transient`.

@@ -38,6 +38,8 @@ export class SetAside extends Schema.TaggedError<SetAside>()("SetAside", {
 export interface EventSource {
   /** What the source is called in logs and errors. */
   readonly name: string
+  /** What telemetry calls the system behind it, as the conventions of OpenTelemetry do: `kafka`, `rabbitmq`. `zakops` unless given. */
+  readonly system?: string | undefined
   /**
    * Calls `handle` with one batch after another, in the source's order, until interrupted. Marks a batch as taken when `handle` has
    * succeeded, and fails with what `handle` fails with. An event that is set aside is kept, with those of its aggregate behind it, so

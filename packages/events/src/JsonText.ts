@@ -35,46 +35,60 @@ export const textProblem = (text: string): string | undefined =>
     ? "contains half of a surrogate pair, which is no text"
     : undefined
 
-const find = (value: unknown, path: string, depth: number): NotJson | undefined => {
-  if (depth > maxDepth) return { path, problem: `is nested deeper than ${maxDepth} levels (or contains itself)` }
+/** A fault, and the steps that lead to it, the last one first: nearly always there is none, and no path to be put together. */
+interface Fault {
+  readonly steps: Array<string | number>
+  readonly problem: string
+}
+
+const within = (fault: Fault | undefined, step: string | number): Fault | undefined => {
+  fault?.steps.push(step)
+  return fault
+}
+
+const find = (value: unknown, depth: number): Fault | undefined => {
+  const fault = (problem: string): Fault => ({ steps: [], problem })
+  if (depth > maxDepth) return fault(`is nested deeper than ${maxDepth} levels (or contains itself)`)
   switch (typeof value) {
     case "string": {
       const problem = textProblem(value)
-      return problem === undefined ? undefined : { path, problem }
+      return problem === undefined ? undefined : fault(problem)
     }
     case "number":
-      return Number.isFinite(value) ? undefined : { path, problem: `is ${value}, which JSON cannot hold` }
+      return Number.isFinite(value) ? undefined : fault(`is ${value}, which JSON cannot hold`)
     case "boolean":
       return undefined
     case "object": {
       if (value === null) return undefined
       if (Array.isArray(value)) {
         for (let i = 0; i < value.length; i++) {
-          const found = find(value[i], `${path}[${i}]`, depth + 1)
+          const found = within(find(value[i], depth + 1), i)
           if (found !== undefined) return found
         }
         return undefined
       }
       const prototype = Object.getPrototypeOf(value)
       if (prototype !== Object.prototype && prototype !== null) {
-        return { path, problem: `is a ${prototype.constructor?.name ?? "special object"}, which is not JSON` }
+        return fault(`is a ${prototype.constructor?.name ?? "special object"}, which is not JSON`)
       }
       for (const [key, inner] of Object.entries(value)) {
         const inKey = textProblem(key)
-        if (inKey !== undefined) return { path: member(path, key), problem: `has a name that ${inKey}` }
+        if (inKey !== undefined) return within(fault(`has a name that ${inKey}`), key)
         // As in JSON.stringify, an absent member and one that is undefined are the same.
-        const found = inner === undefined ? undefined : find(inner, member(path, key), depth + 1)
+        const found = inner === undefined ? undefined : within(find(inner, depth + 1), key)
         if (found !== undefined) return found
       }
       return undefined
     }
     default:
-      return { path, problem: `is ${value === undefined ? "undefined" : `a ${typeof value}`}, which JSON cannot hold` }
+      return fault(`is ${value === undefined ? "undefined" : `a ${typeof value}`}, which JSON cannot hold`)
   }
 }
 
 /** Writes `value` as JSON text. `name` is what the whole is called in the path of a fault. */
 export const encode = (value: unknown, name: string): Result.Result<string, NotJson> => {
-  const fault = find(value, name, 0)
-  return fault === undefined ? Result.succeed(JSON.stringify(value)) : Result.fail(fault)
+  const fault = find(value, 0)
+  return fault === undefined
+    ? Result.succeed(JSON.stringify(value))
+    : Result.fail({ path: pathOf(name, fault.steps.toReversed()), problem: fault.problem })
 }

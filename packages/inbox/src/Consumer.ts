@@ -3,13 +3,15 @@
  *
  * One event after another in the source's order, each in a transaction with its inbox row. A handler that fails or dies is tried again,
  * and holds the events behind it up meanwhile: none is passed over. It may say when (`RetryAfter`). An event that is newer than this build is set aside until a build
- * that knows it runs; one that cannot be decoded stops the consumer with its id named.
+ * that knows it runs; one that cannot be decoded stops the consumer with its id named. Where there is a tracer, each try is a span in the
+ * trace of whoever emitted the event.
  */
 import { NewerThanThisBuild } from "@zakops/events/EventDefinition"
 import type { AnyEventDefinition, Payload, ReadEvent, Services, UndecodableEvent } from "@zakops/events/EventDefinition"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { EventSource, SourceFailed } from "@zakops/events/EventSource"
 import { SetAside } from "@zakops/events/EventSource"
+import { withOperation } from "@zakops/events/MessageOperation"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -90,6 +92,7 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
     const guard = yield* InboxGuard
     const given = options.handlers as ReadonlyArray<Handler<E, R>>
     const handlers = new Map(given.map((handler) => [handler.type, handler]))
+    const processing = { name: "process", destination: source.name, system: source.system, group: consumerId } as const
     const twice = given.find(({ type }, index) => given.findIndex((other) => other.type === type) < index)
     if (twice !== undefined) throw new TypeError(`consumer ${consumerId} has two handlers of ${twice.type}`)
 
@@ -97,7 +100,11 @@ export const run = <const H extends ReadonlyArray<Handler<unknown, unknown>>>(op
       const handler = handlers.get(envelope.eventType)
       if (handler === undefined) return Effect.void
       return Effect.asVoid(
-        guard.once({ eventId: envelope.id, consumerId }, handler.handle(envelope)).pipe(
+        withOperation(
+          processing,
+          [envelope],
+          guard.once({ eventId: envelope.id, consumerId }, handler.handle(envelope))
+        ).pipe(
           // A defect is tried again as well: it must not end the consumer unseen.
           Effect.sandbox,
           Effect.tapError((cause) =>

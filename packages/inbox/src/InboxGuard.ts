@@ -4,10 +4,11 @@
  * The inbox row is inserted first and the handler runs in the same transaction: both are committed, or neither. Of two deliveries at the
  * same time the second waits for the first and then skips. What a handler does outside the database (mails, calls) is not covered.
  */
+import { labelled } from "@zakops/events/labelled"
+import { uuidV7 } from "@zakops/events/uuidV7"
 import * as Database from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import * as Context from "effect/Context"
-import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -85,7 +86,7 @@ export class InboxGuard extends Context.Service<InboxGuard, {
         yield* check(delivery)
         return yield* sql.withTransaction(Effect.gen(function*() {
           const recorded = yield* record(delivery.consumerId, [delivery.eventId])
-          yield* count(recorded.length, 1)
+          yield* count(delivery.consumerId, recorded.length, 1)
           return recorded.length === 0 ? Option.none<A>() : Option.some(yield* handler)
         })).pipe(SqlErrors.lostAsFailure)
       })
@@ -99,7 +100,7 @@ export class InboxGuard extends Context.Service<InboxGuard, {
         const ids = [...new Set(eventIds.map((id) => id.toLowerCase()))]
         return yield* sql.withTransaction(Effect.gen(function*() {
           const recorded = new Set(yield* record(consumerId, ids))
-          yield* count(recorded.size, eventIds.length)
+          yield* count(consumerId, recorded.size, eventIds.length)
           const newIds = ids.filter((id) => recorded.has(id))
           return newIds.length === 0 ? Option.none<A>() : Option.some(yield* handler(newIds))
         })).pipe(SqlErrors.lostAsFailure)
@@ -115,7 +116,7 @@ export class InboxGuard extends Context.Service<InboxGuard, {
             Effect.orDie(connection.executeUnprepared(Exit.isSuccess(exit) ? "COMMIT" : "ROLLBACK", [], undefined))
         )
         const recorded = yield* within(record(delivery.consumerId, [delivery.eventId]))
-        yield* count(recorded.length, 1)
+        yield* count(delivery.consumerId, recorded.length, 1)
         return { shouldProcess: recorded.length > 0, within }
       })
 
@@ -135,7 +136,7 @@ const recordDeliveries = ({ now, sql, table }: Database.Database) =>
     const rows = yield* sql<{ event_id: string }>`
       INSERT INTO ${table.inbox} (id, event_id, consumer_id, processed_at)
       SELECT id, event_id, ${consumerId}, ${time}
-      FROM unnest(${sorted.map(() => uuidV7Unsafe())}::uuid[], ${sorted}::uuid[]) AS delivery (id, event_id)
+      FROM unnest(${sorted.map(() => uuidV7())}::uuid[], ${sorted}::uuid[]) AS delivery (id, event_id)
       ON CONFLICT (event_id, consumer_id) DO NOTHING
       RETURNING event_id`
     return rows.map((row) => row.event_id)
@@ -150,13 +151,18 @@ const check = ({ consumerId, eventId }: Delivery): Effect.Effect<void, InvalidDe
     ? Effect.fail(new InvalidDelivery({ field: "consumerId", value: consumerId }))
     : Effect.void
 
-/** The metric `zakops_inbox_deliveries_total{outcome}`. `processed` counts handlers that were begun, also those that fail then. */
-export const deliveries = Metric.counter("zakops_inbox_deliveries_total", {
-  description: "Deliveries to guarded consumers, by outcome",
+/**
+ * The metric `zakops.inbox.deliveries` {consumer, outcome}. `processed` counts handlers that were begun, also those that fail then;
+ * `skipped` are duplicates.
+ */
+export const deliveries = Metric.counter("zakops.inbox.deliveries", {
+  description: "Deliveries to guarded consumers, by consumer and outcome",
+  attributes: { unit: "{delivery}" },
   incremental: true
 })
-export const processed = Metric.withAttributes(deliveries, { outcome: "processed" })
-export const skipped = Metric.withAttributes(deliveries, { outcome: "skipped" })
+const deliveriesBy = labelled(deliveries)
+export const processed = (consumer: string) => deliveriesBy({ consumer, outcome: "processed" })
+export const skipped = (consumer: string) => deliveriesBy({ consumer, outcome: "skipped" })
 
-const count = (begun: number, delivered: number) =>
-  Effect.andThen(Metric.update(processed, begun), Metric.update(skipped, delivered - begun))
+const count = (consumer: string, begun: number, delivered: number) =>
+  Effect.andThen(Metric.update(processed(consumer), begun), Metric.update(skipped(consumer), delivered - begun))

@@ -42,11 +42,19 @@ type ChangeError = EmptyFilter | InvalidRequest | StoppedMidway | SqlError
 export class DeadLetters extends Context.Service<DeadLetters, {
   /** A page of what the filter finds, latest written first; `{}` finds all. */
   readonly list: (filter?: DeadFilter, page?: PageOptions) => Effect.Effect<DeadPage, InvalidRequest | SqlError>
-  readonly count: (filter?: DeadFilter) => Effect.Effect<number, InvalidRequest | SqlError>
-  /** The 100 largest groups of what the filter finds, largest first; by age, youngest first. */
+  /** How many the filter finds; with `latest`, none but the latest so many are looked at. */
+  readonly count: (
+    filter?: DeadFilter,
+    options?: { readonly latest?: number | undefined }
+  ) => Effect.Effect<number, InvalidRequest | SqlError>
+  /**
+   * The 100 largest groups of what the filter finds, largest first; by age, youngest first. With `latest`, of the latest so many that it
+   * finds: grouping takes some 20 microseconds for each.
+   */
   readonly groups: (
     by: DeadGrouping,
-    filter?: DeadFilter
+    filter?: DeadFilter,
+    options?: { readonly latest?: number | undefined }
   ) => Effect.Effect<ReadonlyArray<DeadGroup>, InvalidRequest | SqlError>
   /** All that is known of an entry, whatever its state. */
   readonly inspect: (
@@ -81,11 +89,11 @@ export class DeadLetters extends Context.Service<DeadLetters, {
         list: Effect.fn("DeadLetters.list")(function*(filter = {}, page = {}) {
           return yield* find(yield* checkFilter(filter), page)
         }),
-        count: Effect.fn("DeadLetters.count")(function*(filter = {}) {
-          return yield* count(yield* checkFilter(filter))
+        count: Effect.fn("DeadLetters.count")(function*(filter = {}, { latest } = {}) {
+          return yield* count(yield* checkFilter(filter), latest)
         }),
-        groups: Effect.fn("DeadLetters.groups")(function*(by, filter = {}) {
-          return yield* group(by, yield* checkFilter(filter))
+        groups: Effect.fn("DeadLetters.groups")(function*(by, filter = {}, { latest } = {}) {
+          return yield* group(by, yield* checkFilter(filter), latest)
         }),
         inspect: Effect.fn("DeadLetters.inspect")(function*(id) {
           return yield* inspect(yield* checkId(id))

@@ -9,6 +9,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SqlError } from "effect/sql/SqlError"
+import type { DiscardOptions } from "./DeadLetters.ts"
+import type { InvalidRequest } from "./deadLetters/DeadFilter.ts"
+import { checkBy, checkText } from "./deadLetters/DeadFilter.ts"
 import { recordAudit } from "./deadLetters/recordAudit.ts"
 import { Wakeup } from "./Wakeup.ts"
 
@@ -22,16 +25,19 @@ export interface Pause {
   readonly pausedBy: string
 }
 
-const rowOf = (target: FlowTarget) =>
-  "type" in target
-    ? { kind: "type", name: target.type } as const
-    : { kind: "destination", name: target.destination } as const
+const rowOf = Effect.fnUntraced(function*(target: FlowTarget) {
+  return "type" in target
+    ? { kind: "type", name: yield* checkText("type", target.type) } as const
+    : { kind: "destination", name: yield* checkText("destination", target.destination) } as const
+})
+
+type ChangeError = InvalidRequest | SqlError
 
 export class FlowControl extends Context.Service<FlowControl, {
   /** True where it was not paused before. `by` says who, for the audit. Runs in a transaction of its own, or in the open one. */
-  readonly pause: (target: FlowTarget, by: string) => Effect.Effect<boolean, SqlError>
+  readonly pause: (target: FlowTarget, options: DiscardOptions) => Effect.Effect<boolean, ChangeError>
   /** True where it was paused. What waits is taken up at once, oldest first. */
-  readonly resume: (target: FlowTarget, by: string) => Effect.Effect<boolean, SqlError>
+  readonly resume: (target: FlowTarget, options: DiscardOptions) => Effect.Effect<boolean, ChangeError>
   readonly paused: Effect.Effect<ReadonlyArray<Pause>, SqlError>
 }>()("@zakops/outbox/FlowControl") {
   static readonly layer = Layer.effect(
@@ -42,8 +48,9 @@ export class FlowControl extends Context.Service<FlowControl, {
       const { now, sql, table } = db
       const audit = recordAudit(db)
 
-      const pause = Effect.fn("FlowControl.pause")(function*(target: FlowTarget, by: string) {
-        const { kind, name } = rowOf(target)
+      const pause = Effect.fn("FlowControl.pause")(function*(target: FlowTarget, options: DiscardOptions) {
+        const { kind, name } = yield* rowOf(target)
+        const by = yield* checkBy(options.by)
         const time = yield* now
         return yield* sql.withTransaction(Effect.gen(function*() {
           const rows = yield* sql`
@@ -56,8 +63,9 @@ export class FlowControl extends Context.Service<FlowControl, {
         }))
       })
 
-      const resume = Effect.fn("FlowControl.resume")(function*(target: FlowTarget, by: string) {
-        const { kind, name } = rowOf(target)
+      const resume = Effect.fn("FlowControl.resume")(function*(target: FlowTarget, options: DiscardOptions) {
+        const { kind, name } = yield* rowOf(target)
+        const by = yield* checkBy(options.by)
         return yield* sql.withTransaction(Effect.gen(function*() {
           const rows = yield* sql`
             UPDATE ${table.flow} SET paused_at = NULL, paused_by = NULL

@@ -1,6 +1,6 @@
 /**
  * Deletes what is older than its age: delivered entries, dead letters, inbox rows, the history of attempts, and deduplication keys whose
- * window is over. Nothing but the last unless a setting asks for it.
+ * window is over. Nothing but the last unless a setting asks for it; and what workers that are gone have left of themselves.
  *
  * One process does it at a time, and another takes over within 10 seconds when it is gone. Short transactions that skip what is locked:
  * deletion waits for no delivery and no delivery for a deletion.
@@ -22,6 +22,7 @@ import { deleteInboxRows } from "./retention/deleteInboxRows.ts"
 import { outlastTrouble } from "./connecting/outlastTrouble.ts"
 import type { Batch, BatchResult } from "./retention/inBatches.ts"
 import { inBatches } from "./retention/inBatches.ts"
+import { forgetWorkers } from "./retention/forgetWorkers.ts"
 import { letKeysForward } from "./retention/letKeysForward.ts"
 import { OutboxConfig } from "./OutboxConfig.ts"
 import { requireInboxAge } from "./retention/redeliveryWindow.ts"
@@ -46,8 +47,9 @@ const task = "maintenance"
 /** Without a batch for so long, the process that runs it is taken for gone. */
 const lease = Duration.seconds(10)
 
-/** The metric `zakops_retention_deleted_total{table}`. */
-export const deletedRows = Metric.counter("zakops_retention_deleted_total", {
+/** The metric `zakops.retention.deleted` {table}. */
+export const deletedRows = Metric.counter("zakops.retention.deleted", {
+  attributes: { unit: "{row}" },
   description: "Rows that were deleted because of their age, by table",
   incremental: true
 })
@@ -78,6 +80,7 @@ const maintain = (db: Database.Database, settings: OutboxConfig["Service"]) => {
     const dead = yield* deleteOld(retentionDead, "outbox", deleteDead(db, retentionDead))
     const inbox = yield* deleteOld(retentionInbox, "inbox", deleteInboxRows(db, retentionInbox))
     const attempts = yield* deleteOld(retentionAttempts, "outbox_attempts", deleteAttempts(db, retentionAttempts))
+    yield* turn.step(forgetWorkers(db))
     const letForward = yield* healKeys(turn)
     if (letForward > 0) yield* Effect.logWarning(`${letForward} ordering keys were held up by nothing and go on`)
     return { delivered, dead, discarded, inbox, attempts: attempts + withEntries, dedupeKeys, letForward }

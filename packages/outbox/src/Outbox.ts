@@ -13,12 +13,13 @@ import * as Database from "@zakops/migrations/Database"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Emission, EmitOptions, NewEntry } from "./emitting/Emission.ts"
+import { originIn } from "./emitting/Origin.ts"
 import { toEntry } from "./emitting/toEntry.ts"
-import { currentTraceId } from "./emitting/identifiers.ts"
 import { OutboxConfig } from "./OutboxConfig.ts"
-import { requireOwnTransaction } from "./emitting/requireOwnTransaction.ts"
+import { inOwnTransaction } from "./emitting/ownTransaction.ts"
 import type { Transaction } from "./TransactionalPublisher.ts"
 import { Wakeup } from "./Wakeup.ts"
 import { writeByMode } from "./emitting/writeByMode.ts"
@@ -56,14 +57,19 @@ export class Outbox extends Context.Service<Outbox, {
       const wakeup = yield* Wakeup
       const publisher = yield* EventPublisher
       const write = yield* writeByMode(db, publisher, wakeup.announce)
+      const originOf = originIn(`${db.schema}.outbox`)
 
-      const emitAll = Effect.fnUntraced(function*(emissions: ReadonlyArray<Emission>) {
-        yield* requireOwnTransaction(db)
-        const traceId = yield* currentTraceId
-        const entries: Array<NewEntry> = []
-        for (const emission of emissions) entries.push(yield* Effect.fromResult(toEntry(emission, traceId, config)))
-        return entries.length === 0 ? [] : yield* write(entries)
-      })
+      const emitAll = (emissions: ReadonlyArray<Emission>) =>
+        inOwnTransaction<ReadonlyArray<string>, EmitError>(db, (_, fiber) => {
+          const origin = originOf(fiber)
+          const entries: Array<NewEntry> = []
+          for (const emission of emissions) {
+            const entry = toEntry(emission, origin, config)
+            if (Result.isFailure(entry)) return Effect.fail(entry.failure)
+            entries.push(entry.success)
+          }
+          return entries.length === 0 ? Effect.succeed([]) : write(entries)
+        })
 
       return Outbox.of({
         emit: (event, options) => Effect.map(emitAll([{ ...options, event }]), (ids) => ids[0] as string),

@@ -5,9 +5,9 @@
  * passes (a deadlock, a restart of the database, a lost connection) is outlasted for some seconds, and does not write an event twice.
  */
 import type { Event } from "@zakops/events/EventDefinition"
+import { uuidV7 } from "@zakops/events/uuidV7"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import * as Context from "effect/Context"
-import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
@@ -40,7 +40,7 @@ export class OutboxWriter extends Context.Service<OutboxWriter, {
       const writeAll = (emissions: ReadonlyArray<Emission>): Effect.Effect<ReadonlyArray<string>, EmitError> =>
         Effect.suspend(() => {
           // The same ids at every try: a second one finds what the first has written, if it was committed after all.
-          const numbered = emissions.map((emission) => ({ ...emission, id: emission.id ?? uuidV7Unsafe() }))
+          const numbered = emissions.map((emission) => ({ ...emission, id: emission.id ?? uuidV7() }))
           // What Postgres has rolled back was not: then the id is somebody else's.
           let mayBeWritten = false
           return onItsOwn(transact(outbox.emitAll(numbered))).pipe(

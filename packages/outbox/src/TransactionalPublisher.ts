@@ -81,23 +81,20 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
         })
 
       /** What tells the transaction that is open on `connection`, if `transact` has opened it. */
-      const tellOuter = (connection: Connection) =>
-        Effect.map(
-          Effect.serviceOption(Transaction),
-          (outer): (token: CommitToken) => void =>
-            Option.isSome(outer) && outer.value.connection === connection ? outer.value.isKnownAs : () => {}
-        )
+      const tellOuter = (context: Context.Context<never>, connection: Connection): (token: CommitToken) => void => {
+        const outer = Context.getOrUndefined(context, Transaction)
+        return outer?.connection === connection ? outer.isKnownAs : () => {}
+      }
 
       const join = <A, E, R>(
         self: Effect.Effect<A, E, R>
       ): Effect.Effect<A, E | NoTransaction, Exclude<R, Transaction>> =>
-        Effect.flatMap(
-          Effect.serviceOption(sql.transactionService),
-          Option.match({
-            onNone: () => Effect.fail<E | NoTransaction>(new NoTransaction()),
-            onSome: ([connection]) => Effect.flatMap(tellOuter(connection), (tell) => grant(self, connection, tell))
-          })
-        )
+        Effect.withFiber(({ context }) => {
+          const level = Context.getOrUndefined(context, sql.transactionService)
+          return level === undefined
+            ? Effect.fail<E | NoTransaction>(new NoTransaction())
+            : grant(self, level[0], tellOuter(context, level[0]))
+        })
 
       const transact = <A, E, R>(
         self: Effect.Effect<A, E, R>
@@ -106,18 +103,25 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
           let token: CommitToken | undefined
           let done: { readonly result: A } | undefined
           let tell: (token: CommitToken) => void = () => {}
-          const transaction = SqlErrors.lostAsFailure(sql.withTransaction(Effect.gen(function*() {
-            // withTransaction has just opened it: there is always one.
-            const [connection] = Option.getOrThrow(yield* Effect.serviceOption(sql.transactionService))
-            tell = yield* tellOuter(connection)
-            const result = yield* grant(self, connection, (known) => {
-              token = known
-            })
-            done = { result }
-            return result
-          })))
+          const transaction = SqlErrors.lostAsFailure(
+            sql.withTransaction(Effect.withFiber<A, E, Exclude<R, Transaction>>(({ context }) => {
+              // withTransaction has just opened it: there is always one.
+              const [connection] = Context.getUnsafe(context, sql.transactionService)
+              tell = tellOuter(context, connection)
+              const granted = grant(self, connection, (known) => {
+                token = known
+              })
+              return Effect.map(granted, (result) => {
+                done = { result }
+                return result
+              })
+            }))
+          )
           // What a savepoint has written is there with the rest, unless it was rolled back to.
-          const told = Effect.tap(transaction, () => Effect.sync(() => token !== undefined && tell(token)))
+          const told = Effect.map(transaction, (result) => {
+            if (token !== undefined) tell(token)
+            return result
+          })
           return Effect.catchIf(
             told,
             // All of it had been done: what failed is COMMIT.

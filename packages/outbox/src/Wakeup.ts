@@ -23,6 +23,8 @@ export class Wakeup extends Context.Service<Wakeup, {
   readonly watch: Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
   /** Passes announcements of other processes on to the watchers here, as long as the scope is open. */
   readonly listenToOthers: Effect.Effect<void, InvalidSetting, Scope.Scope>
+  /** Whether announcements of other processes are heard at the moment. */
+  readonly isListening: Effect.Effect<boolean>
 }>()("@zakops/outbox/Wakeup") {
   static readonly layer = Layer.effect(
     Wakeup,
@@ -34,11 +36,16 @@ export class Wakeup extends Context.Service<Wakeup, {
       const here = Effect.asVoid(PubSub.publish(signals, void 0))
       const notify = yield* notifier
       const client = yield* PgClient
+      let listening = false
+      const onState = (now: boolean) => {
+        listening = now
+      }
       return {
         announce: Effect.andThen(here, notify(channel)),
         announceWith: (other) => Effect.andThen(here, notify(channel, other)),
         watch: Effect.map(PubSub.subscribe(signals), (subscription) => PubSub.take(subscription)),
-        listenToOthers: Effect.provideService(listen(channel, here), PgClient, client)
+        listenToOthers: Effect.provideService(listen(channel, here, onState), PgClient, client),
+        isListening: Effect.sync(() => listening)
       }
     })
   )

@@ -47,7 +47,9 @@ const recorded = (event: Event, index: number): RecordedEvent => ({
     data: JSON.parse(event.json),
     traceId: null,
     headers: {},
-    createdAt: new Date(0)
+    createdAt: new Date(0),
+    orderingKey: null,
+    sequence: null
   },
   streamVersion: null,
   cursor: { xid: "1", position: BigInt(index + 1) }

@@ -12,7 +12,7 @@ export interface ClaimedRow {
   readonly max_attempts: number
   readonly retry_waits: ReadonlyArray<number | null> | null
   readonly ordering_key: string | null
-  readonly seq: number
+  readonly sequence: string
   readonly last_attempt_at: Date | null
   readonly claimed_by: string | null
   /** Milliseconds until its deadline, when it was claimed. */
@@ -34,6 +34,7 @@ export interface ClaimedEntry {
   /** Milliseconds after each failure, where the entry has waits of its own. */
   readonly retryWaits: ReadonlyArray<number> | null
   readonly orderingKey: string | null
+  /** Near enough to sort a batch by: beyond 2^53 some digits are lost, which the envelope's sequence has. */
   readonly seq: number
   readonly eventType: string
   readonly traceId: string | null
@@ -61,7 +62,12 @@ const EnvelopeRow = Schema.Struct({
   event_data: Schema.Unknown,
   trace_id: Schema.NullOr(Schema.String),
   headers: Schema.Unknown,
-  created_at: Schema.instanceOf(Date)
+  created_at: Schema.instanceOf(Date),
+  // Not of the log's rows.
+  event_id: Schema.optional(Schema.NullOr(Schema.String)),
+  destination: Schema.optional(Schema.NullOr(Schema.String)),
+  ordering_key: Schema.optional(Schema.NullOr(Schema.String)),
+  sequence: Schema.optional(Schema.String)
 })
 const decodeRow = Schema.decodeUnknownResult(EnvelopeRow)
 
@@ -74,7 +80,8 @@ export const toEnvelope = (row: unknown): Result.Result<EventEnvelope, string> =
   Result.mapBoth(decodeRow(row), {
     onFailure: (error) => `the row cannot be read as an event: ${error.message}`,
     onSuccess: (columns) => ({
-      id: columns.id,
+      // An entry of a route takes the event that another one has brought to the main destination.
+      id: Predicate.isNotNullish(columns.destination) ? columns.event_id ?? columns.id : columns.id,
       correlationId: columns.correlation_id,
       aggregateType: columns.aggregate_type,
       aggregateId: columns.aggregate_id,
@@ -83,9 +90,15 @@ export const toEnvelope = (row: unknown): Result.Result<EventEnvelope, string> =
       data: columns.event_data,
       traceId: columns.trace_id,
       headers: toHeaders(columns.headers),
-      createdAt: asDate(columns.created_at)
+      createdAt: asDate(columns.created_at),
+      orderingKey: keyOf(columns.ordering_key ?? null, columns.destination ?? null),
+      sequence: columns.sequence ?? null
     })
   })
+
+/** The event's own key: that of a route's entry has its destination in front. */
+const keyOf = (key: string | null, destination: string | null) =>
+  key !== null && destination !== null && key.startsWith(`${destination}/`) ? key.slice(destination.length + 1) : key
 
 // A producer in plain SQL may put any JSON there; that is no reason to hold its event back. From entries, so that a header called
 // __proto__ is one.
@@ -106,7 +119,7 @@ export const fromRow = (row: ClaimedRow, claimId: string): ClaimedEntry => ({
   maxAttempts: row.max_attempts,
   retryWaits: toWaits(row.retry_waits),
   orderingKey: row.ordering_key,
-  seq: row.seq,
+  seq: Number(row.sequence),
   eventType: String(row["event_type"]),
   traceId: typeof row["trace_id"] === "string" ? row["trace_id"] : null,
   startedAt: row.last_attempt_at,

@@ -14,11 +14,22 @@ import type { Fragment } from "effect/sql/Statement"
  */
 export interface Selection {
   readonly ctes: Fragment
+  /** Where the last one that it met stands, as `Mark`: an array of two texts. */
+  readonly mark: Fragment
   /** How many it meets at most. */
   readonly limit: number
   /** Whether any of them may have an ordering key. */
   readonly keyed: boolean
 }
+
+/** The place of an entry among those that fall due: its due time and its seq, as Postgres writes them. */
+export type Mark = readonly [since: string, seq: string]
+
+/** Nothing stands in front of it: any program may write to the table, with any number. */
+export const beginning: Mark = ["-infinity", "-9223372036854775808"]
+
+/** Of a selection that every look goes through from its beginning. */
+export const noMark = ({ sql }: Database): Fragment => sql.literal("NULL::text[]")
 
 /** What every selection has to know. */
 export interface Taking {
@@ -29,9 +40,16 @@ export interface Taking {
   readonly meet: number
   /** Entries taken of one key at most. */
   readonly run: number
+  /** Entries of one key that are taken before the first of the next. */
+  readonly depth: number
+  /** Only what stands there or behind it among the due is looked at, where the selection has one order. */
+  readonly after: Mark
   /** Bytes of data at most, though at least one entry; null for any number. */
   readonly bytes: number | null
+  /** The publisher's name, by which it is paused. */
   readonly destination: string
+  /** The route whose entries are taken; null for those of the main destination. */
+  readonly route: string | null
   /** Types that have a limit of their own. */
   readonly limited: ReadonlyArray<string>
   /** Leave out what has made two processes crash: that is delivered alone. Nothing does where the database itself delivers. */
@@ -40,6 +58,10 @@ export interface Taking {
 
 /** When an entry may be attempted; a producer in plain SQL may leave it NULL, which means: as soon as possible. */
 export const dueTime = "coalesce(next_attempt_at, '-infinity'::timestamptz)"
+
+/** True of the entries that go to one destination; spelled so that the partial indexes of either kind serve it. */
+export const goingTo = ({ sql }: Database, route: string | null): Fragment =>
+  route === null ? sql.literal("destination IS NULL") : sql`destination = ${route}`
 
 /**
  * Due is what is pending, and what is processing under a lease that has run out (or under none: an older system's); not what is past its

@@ -7,7 +7,7 @@
  */
 import type { Database } from "@zakops/migrations/Database"
 import type { Selection, Taking } from "./Selection.ts"
-import { destinationOpen, dueTime, isDue, sizeColumn, takesTurns } from "./Selection.ts"
+import { destinationOpen, dueTime, goingTo, isDue, noMark, sizeColumn, takesTurns } from "./Selection.ts"
 
 /** What the history says of an entry that went back with the one in front of it. */
 export const goneBehind = "its worker was gone, and held it behind another one of its key"
@@ -21,7 +21,7 @@ const mostSetAside = 2000
 const soon = 100
 
 /**
- * Walks outbox_due_keyed, oldest due time first, and a few steps of outbox_key for each key. A key gets what was met of it, or an even
+ * Walks outbox_due_keyed (outbox_routed_due_keyed for a route), oldest due time first, and a few steps of outbox_key for each key. A key gets what was met of it, or an even
  * share where there is room for more.
  *
  * An entry is set aside only while the first of its key is locked here: whoever finishes that one waits, and then lets forward what was
@@ -30,18 +30,21 @@ const soon = 100
  */
 export const dueRuns = (db: Database, taking: Taking): Selection => {
   const { sql, table } = db
-  const { bytes, destination, limit, limited, meet, run, time } = taking
+  const { bytes, depth, destination, limit, limited, meet, route, run, time } = taking
   const turns = takesTurns(db, limited)
   const size = sizeColumn(db, bytes)
   return {
     limit: meet,
     keyed: true,
+    mark: noMark(db),
     ctes: sql`
       due AS MATERIALIZED (
         SELECT id, ctid, ordering_key, seq, claim_id, coalesce(status = 'processing', false) AS expired, ${turns} AS turns,
           ${sql.literal(dueTime)} AS since, ${size}
         FROM ${table.outbox}
-        WHERE NOT finished AND waits_for IS NULL AND ordering_key IS NOT NULL AND ${isDue(db, taking)}
+        WHERE NOT finished AND waits_for IS NULL AND ordering_key IS NOT NULL AND ${goingTo(db, route)} AND ${
+      isDue(db, taking)
+    }
           AND ${destinationOpen(db, destination)}
         ORDER BY ${sql.literal(dueTime)}, seq
         LIMIT ${meet}::int
@@ -60,16 +63,19 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
       ),
       -- Behind a first whose lease has run out stands nothing that may be taken now: its attempt has failed.
       runs AS MATERIALIZED (
-        SELECT firsts.ordering_key, firsts.since, firsts.seq AS first, entry.id, entry.seen, entry.place FROM firsts
+        SELECT firsts.ordering_key, firsts.since, firsts.seq AS first, entry.id, entry.seen, entry.place
+        FROM (SELECT * FROM firsts ORDER BY since, seq) AS firsts
         CROSS JOIN LATERAL (
           SELECT listed.id, listed.seen, row_number() OVER (ORDER BY listed.seq) AS place FROM (
             SELECT o.id, o.seq, o.ctid AS seen FROM ${table.outbox} o
             WHERE o.ordering_key = firsts.ordering_key AND (NOT o.finished OR o.blocks)
             ORDER BY o.seq
-            LIMIT least(${run}::int, greatest(firsts.met, ${limit}::int / nullif((SELECT count(*) FROM firsts WHERE ours), 0)))
+            LIMIT least(${run}::int, greatest(firsts.met, ${depth}::int, ${limit}::int / nullif((SELECT count(*) FROM firsts WHERE ours), 0)))
           ) AS listed
         ) AS entry
         WHERE firsts.ours AND NOT firsts.turns AND (entry.place = 1 OR NOT firsts.expired)
+        -- Each key's share is at most what was met of it or an even one: all of these together are no more, and what goes deeper ends here.
+        LIMIT 2 * ${limit}::int
       ),
       free AS MATERIALIZED (
         SELECT id, ctid, ${size} FROM ${table.outbox}
@@ -82,16 +88,16 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
       ),
       -- A run ends where an entry is not free: what stands behind it may not overtake it.
       unbroken AS (
-        SELECT *, bool_and(coalesce(ctid = seen, false)) OVER (PARTITION BY ordering_key ORDER BY place) AS unbroken FROM (
+        SELECT *, bool_and(coalesce(ctid = seen, false)) OVER in_run AND row_number() OVER in_run = place AS unbroken FROM (
           SELECT runs.ordering_key, runs.since, runs.first, runs.place, runs.seen, coalesce(free.ctid, firsts.ctid) AS ctid,
             coalesce(free.size, firsts.size) AS size
           FROM runs LEFT JOIN free USING (id) LEFT JOIN firsts ON firsts.id = runs.id
-        ) AS placed
+        ) AS placed WINDOW in_run AS (PARTITION BY ordering_key ORDER BY place)
       ),
       taken AS MATERIALIZED (
         SELECT ctid FROM (
           SELECT ctid, row_number() OVER by_place AS number, sum(size) OVER by_place - size AS before FROM unbroken WHERE unbroken
-          WINDOW by_place AS (ORDER BY place, since, first ROWS UNBOUNDED PRECEDING)
+          WINDOW by_place AS (ORDER BY (place - 1) / ${depth}::int, since, first, place ROWS UNBOUNDED PRECEDING)
         ) AS numbered
         WHERE number <= ${limit}::int AND (${bytes}::float8 IS NULL OR before < ${bytes}::float8)
       ),

@@ -3,12 +3,12 @@ import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
 import type { Fragment } from "effect/sql/Statement"
 import type { Selection } from "./Selection.ts"
-import { destinationOpen, dueTime, typePaused } from "./Selection.ts"
+import { destinationOpen, dueTime, goingTo, noMark, typePaused } from "./Selection.ts"
 
 /** True of an entry `o` that may be delivered alone now; one that has a key only where it is the first of it. */
-const isSuspect = (db: Database, destination: string, time: Fragment): Fragment => {
+const isSuspect = (db: Database, destination: string, route: string | null, time: Fragment): Fragment => {
   const { sql, table } = db
-  return sql`NOT finished AND crashes >= 2 AND ${sql.literal(dueTime)} <= ${time}
+  return sql`NOT finished AND crashes >= 2 AND ${goingTo(db, route)} AND ${sql.literal(dueTime)} <= ${time}
     AND (status IS DISTINCT FROM 'processing' OR lease_until IS NULL OR lease_until < ${time})
     AND (expires_at IS NULL OR expires_at > ${time})
     AND NOT ${typePaused(db)} AND ${destinationOpen(db, destination)}
@@ -19,13 +19,14 @@ const isSuspect = (db: Database, destination: string, time: Fragment): Fragment 
 }
 
 /** At most one, from the index outbox_suspects. */
-export const dueSuspect = (db: Database, destination: string): Effect.Effect<Selection> =>
+export const dueSuspect = (db: Database, destination: string, route: string | null): Effect.Effect<Selection> =>
   Effect.map(db.now, (time) => ({
     limit: 1,
     keyed: true,
+    mark: noMark(db),
     ctes: db.sql`
       due AS MATERIALIZED (
-        SELECT ctid FROM ${db.table.outbox} o WHERE ${isSuspect(db, destination, time)}
+        SELECT ctid FROM ${db.table.outbox} o WHERE ${isSuspect(db, destination, route, time)}
         ORDER BY seq LIMIT 1 FOR UPDATE OF o SKIP LOCKED
       ),
       taken AS MATERIALIZED (SELECT ctid FROM due),
@@ -33,9 +34,11 @@ export const dueSuspect = (db: Database, destination: string): Effect.Effect<Sel
   }))
 
 /** Whether there is one. */
-export const hasSuspect = (db: Database, destination: string) =>
+export const hasSuspect = (db: Database, destination: string, route: string | null) =>
   Effect.gen(function*() {
     const time = yield* db.now
-    const rows = yield* db.sql`SELECT FROM ${db.table.outbox} o WHERE ${isSuspect(db, destination, time)} LIMIT 1`
+    const rows = yield* db.sql`SELECT FROM ${db.table.outbox} o WHERE ${
+      isSuspect(db, destination, route, time)
+    } LIMIT 1`
     return rows.length > 0
   })

@@ -5,22 +5,25 @@
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
 import type { Selection, Taking } from "./Selection.ts"
-import { destinationOpen, dueTime, isDue, sizeColumn, within } from "./Selection.ts"
+import { destinationOpen, dueTime, goingTo, isDue, noMark, sizeColumn, within } from "./Selection.ts"
 
-/** The due entries of one type in its line, from the index outbox_turn; none while it is paused. */
+/** The due entries of one type in its line, from the index outbox_turn (outbox_routed_turn for a route); none while it is paused. */
 export const dueTurns = (db: Database, type: string, taking: Taking): Selection => {
   const { sql, table } = db
-  const { bytes, destination, limit } = taking
+  const { bytes, destination, limit, route } = taking
   // Asked once for the statement, not for each row of a line that may be long.
   const open =
     sql`NOT EXISTS (SELECT FROM ${table.flow} WHERE kind = 'type' AND name = ${type} AND paused_at IS NOT NULL)`
   return {
     limit,
     keyed: true,
+    mark: noMark(db),
     ctes: sql`
       due AS MATERIALIZED (
         SELECT ctid, ${sizeColumn(db, bytes)} FROM ${table.outbox}
-        WHERE NOT finished AND waits_for = 'turn' AND coalesce(event_type, '') = ${type} AND ${isDue(db, taking)}
+        WHERE NOT finished AND waits_for = 'turn' AND coalesce(event_type, '') = ${type} AND ${
+      goingTo(db, route)
+    } AND ${isDue(db, taking)}
           AND ${open} AND ${destinationOpen(db, destination)}
         ORDER BY ${sql.literal(dueTime)}, seq
         LIMIT ${limit}::int
@@ -31,10 +34,11 @@ export const dueTurns = (db: Database, type: string, taking: Taking): Selection 
   }
 }
 
-/** The types that have a line and are not paused, one step of outbox_turn for each. */
-export const typesInLine = ({ sql, table }: Database) =>
+/** The types that have a line and are not paused, one step of the index for each. */
+export const typesInLine = (db: Database, route: string | null) =>
   Effect.gen(function*() {
-    const inLine = sql.literal("NOT finished AND waits_for = 'turn'")
+    const { sql, table } = db
+    const inLine = sql`NOT finished AND waits_for = 'turn' AND ${goingTo(db, route)}`
     const rows = yield* sql<{ type: string }>`
       WITH RECURSIVE line AS (
         (SELECT coalesce(event_type, '') AS type FROM ${table.outbox} WHERE ${inLine} ORDER BY coalesce(event_type, '') LIMIT 1)

@@ -1,20 +1,20 @@
-/** How long until an entry falls due that is not due yet, or reaches its deadline. */
+/** How long until an entry falls due that was not due at the last look, or any reaches its deadline. */
 import type { Database } from "@zakops/migrations/Database"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { dueTime } from "./Selection.ts"
+import { dueTime, goingTo } from "./Selection.ts"
 
-/** By the database's clock; none when nothing waits for its time. One step into outbox_due, outbox_due_keyed and outbox_expiring. */
-export const nextDueTime = ({ now, sql, table }: Database) =>
-  Effect.gen(function*() {
+/** `lookedAgo` is how many milliseconds ago that was. By the database's clock; none when nothing waits for its time. One step into each of the two indexes of what falls due, and into outbox_expiring. */
+export const nextDueTime = (db: Database, route: string | null) =>
+  Effect.fnUntraced(function*(lookedAgo: number) {
+    const { now, sql, table } = db
     const time = yield* now
     const due = sql.literal(dueTime)
     const next = (which: "IS NULL" | "IS NOT NULL") =>
       sql`(SELECT next_attempt_at FROM ${table.outbox}
-        WHERE NOT finished AND waits_for IS NULL AND ordering_key ${
-        sql.literal(which)
-      } AND ${due} > ${time} AND ${due} < 'infinity'
+        WHERE NOT finished AND waits_for IS NULL AND ordering_key ${sql.literal(which)} AND ${goingTo(db, route)}
+          AND ${due} > ${time} - ${lookedAgo}::float8 * interval '1 millisecond' AND ${due} < 'infinity'
         ORDER BY ${due}, seq LIMIT 1)`
     const deadline = sql`(SELECT expires_at FROM ${table.outbox} WHERE NOT finished AND expires_at > ${time}
       AND expires_at < 'infinity' ORDER BY expires_at LIMIT 1)`

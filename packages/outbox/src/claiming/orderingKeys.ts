@@ -46,7 +46,10 @@ export interface Gone {
 export const goneOf = (
   entries: ReadonlyArray<{ readonly orderingKey: string | null; readonly seq: number }>
 ): ReadonlyArray<Gone> =>
-  entries.flatMap(({ orderingKey, seq }) => orderingKey === null ? [] : [{ key: orderingKey, seq }])
+  entries.flatMap(({ orderingKey, seq }) => orderingKey === null ? [] : [{ key: orderingKey, seq: exact(seq) }])
+
+// A number that has lost digits would be in front of the entry, or behind it.
+const exact = (seq: number) => Number.isSafeInteger(seq) ? seq : undefined
 
 /**
  * Lets the first open entry of each key forward, where it was set aside. To be run after entries have been finished, or have stopped to
@@ -59,8 +62,11 @@ export const goneOf = (
  */
 export const letForward = ({ sql, table }: Database) =>
   Effect.fnUntraced(function*(gone: Iterable<Gone>) {
-    let after = new Map<string, number>()
-    for (const { key, seq = 0 } of gone) after.set(key, Math.min(seq, after.get(key) ?? seq))
+    let after = new Map<string, number | undefined>()
+    for (const { key, seq } of gone) {
+      const other = after.has(key) ? after.get(key) : seq
+      after.set(key, seq === undefined || other === undefined ? undefined : Math.min(seq, other))
+    }
     while (after.size > 0) {
       const keys = [...after].map(([key, seq]) => ({ key, seq }))
       const finished = yield* sql<{ key: string; seq: number }>`
@@ -70,7 +76,7 @@ export const letForward = ({ sql, table }: Database) =>
             SELECT o.id, o.seq FROM ${table.outbox} o WHERE o.ordering_key = gone.key AND (NOT o.finished OR o.blocks)
             ORDER BY o.seq LIMIT 1
           ) AS first
-          WHERE first.seq >= gone.seq
+          WHERE gone.seq IS NULL OR first.seq >= gone.seq
         ),
         locked AS MATERIALIZED (
           SELECT id, ordering_key, seq, waits_for, NOT finished OR blocks AS open FROM ${table.outbox}
@@ -80,6 +86,6 @@ export const letForward = ({ sql, table }: Database) =>
           UPDATE ${table.outbox} SET waits_for = NULL WHERE id = ANY (ARRAY(SELECT id FROM locked WHERE open AND waits_for = 'key'))
         )
         SELECT ordering_key AS key, seq::float8 AS seq FROM locked WHERE NOT open`
-      after = new Map(finished.map(({ key, seq }) => [key, seq]))
+      after = new Map(finished.map(({ key, seq }) => [key, exact(seq)]))
     }
   })

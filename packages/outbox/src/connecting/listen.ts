@@ -6,12 +6,14 @@
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as PgConnection from "@effect/sql-pg/PgConnection"
+import { labelled } from "@zakops/events/labelled"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import { randomUUID } from "node:crypto"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
@@ -27,6 +29,13 @@ const callTimeout = Duration.seconds(4)
 /** A notification that begins so is a listener's own call, and wakes nobody. */
 const callPrefix = "call:"
 
+/** The metric `zakops.listener.connected` {channel}: 1 while the listener hears, 0 while it does not, or has been left out. */
+export const listenerConnected = Metric.gauge("zakops.listener.connected", {
+  description: "Whether a listener is connected: 1, or 0 while what others commit is found by polling only",
+  attributes: { unit: "{connection}" }
+})
+const listenersBy = labelled(listenerConnected)
+
 class Deaf extends Data.TaggedError("Deaf") {}
 
 /**
@@ -36,10 +45,16 @@ class Deaf extends Data.TaggedError("Deaf") {}
  *
  * With `OUTBOX_POOLER=transaction` it takes `DIRECT_URL`; without one it says so and listens to nothing.
  */
-export const listen = Effect.fnUntraced(function*(channel: string, signal: Effect.Effect<void>) {
+export const listen = Effect.fnUntraced(function*(
+  channel: string,
+  signal: Effect.Effect<void>,
+  /** Is told whenever listening has begun or ended. */
+  onState: (listening: boolean) => void = () => {}
+) {
   const client = yield* PgClient.PgClient
   const { directUrl, pooler } = yield* connectionSettings
   if (pooler === "transaction" && Option.isNone(directUrl)) {
+    yield* Metric.update(listenersBy({ channel }), 0)
     return yield* Effect.logWarning(
       `OUTBOX_POOLER is transaction and DIRECT_URL is not set: nobody listens on ${channel}, what others commit is found by polling`
     )
@@ -49,6 +64,8 @@ export const listen = Effect.fnUntraced(function*(channel: string, signal: Effec
     ...(Option.isSome(directUrl) ? { url: directUrl.value } : {}),
     applicationName: `${channel} listener`
   }
+  const connected = (value: 0 | 1) => Metric.update(listenersBy({ channel }), value)
+  yield* connected(0)
   const me = `${callPrefix}${randomUUID()}`
 
   const whileConnected = Effect.fnUntraced(function*(connectionScope: Scope.Scope) {
@@ -60,6 +77,8 @@ export const listen = Effect.fnUntraced(function*(channel: string, signal: Effec
     )
     const notifications = yield* connection.listen(channel)
     const heard = yield* Queue.sliding<void>(1)
+    onState(true)
+    yield* Effect.acquireRelease(connected(1), () => connected(0))
     yield* signal
     const hear = Effect.gen(function*() {
       const payloads = (yield* Queue.takeAll(notifications)).map(({ payload }) => payload)
@@ -79,7 +98,10 @@ export const listen = Effect.fnUntraced(function*(channel: string, signal: Effec
   yield* Effect.gen(function*() {
     const connectionScope = yield* Scope.make()
     // The connection is closed before the listening on it is: a deaf one would be told to stop, and wait for the answer for ever.
-    return yield* Effect.ensuring(whileConnected(connectionScope), Scope.close(connectionScope, Exit.void))
+    return yield* Effect.ensuring(
+      whileConnected(connectionScope),
+      Effect.andThen(Effect.sync(() => onState(false)), Scope.close(connectionScope, Exit.void))
+    )
   }).pipe(
     Effect.scoped,
     Effect.catch((error) =>

@@ -23,6 +23,8 @@ export interface DeadFilter {
   readonly error?: string | undefined
   /** Those with this ordering key. */
   readonly key?: string | undefined
+  /** Those of this destination: a route's name, or `""` for the main one. */
+  readonly destination?: string | undefined
   /** Those that died at least this long ago, by the database's clock. */
   readonly olderThan?: Duration.Input | undefined
   /** Those that died less than this long ago. */
@@ -55,11 +57,12 @@ export interface CheckedFilter {
   readonly type?: string
   readonly error?: string
   readonly key?: string
+  readonly destination?: string
   readonly olderThan?: number
   readonly newerThan?: number
 }
 
-const texts = ["type", "error", "key"] as const
+const texts = ["type", "error", "key", "destination"] as const
 const ages = ["olderThan", "newerThan"] as const
 
 export const checkFilter = Effect.fnUntraced(function*(filter: DeadFilter) {
@@ -136,6 +139,11 @@ export const whereDead = ({ sql }: Database, filter: CheckedFilter, time: Fragme
   if (filter.type !== undefined) where = sql`${where} AND coalesce(o.event_type, '') = ${filter.type}`
   if (filter.error !== undefined) where = sql`${where} AND strpos(o.error_message, ${filter.error}) > 0`
   if (filter.key !== undefined) where = sql`${where} AND o.ordering_key = ${filter.key}`
+  if (filter.destination !== undefined) {
+    where = sql`${where} AND o.destination IS NOT DISTINCT FROM ${
+      filter.destination === "" ? null : filter.destination
+    }`
+  }
   if (filter.olderThan !== undefined) where = sql`${where} AND ${died} <= ${before(filter.olderThan)}`
   if (filter.newerThan !== undefined) where = sql`${where} AND ${died} > ${before(filter.newerThan)}`
   return where

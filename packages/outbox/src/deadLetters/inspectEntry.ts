@@ -12,6 +12,8 @@ import { envelopeOf, toWaits } from "../claiming/OutboxEntry.ts"
 
 export interface InspectedEntry {
   readonly id: string
+  /** The destination of the route whose entry it is; null for the main one. */
+  readonly destination: string | null
   /** `discarded` is a dead one that was given up. */
   readonly status: "pending" | "processing" | "delivered" | "dead" | "discarded"
   /** Fails with words where the row cannot be read as an event. */
@@ -46,6 +48,7 @@ type Row =
   & Pick<
     InspectedEntry,
     | "id"
+    | "destination"
     | "status"
     | "attempts"
     | "redrives"
@@ -79,6 +82,7 @@ export const inspectEntry = (db: Database) => {
     const { expiresAt, maxAttempts, onDead, orderingKey, retryWaits } = row
     return Option.some<InspectedEntry>({
       id: row.id,
+      destination: row.destination,
       status: row.status,
       envelope: envelopeOf(row),
       settings: { maxAttempts, retryWaits: toWaits(retryWaits), orderingKey, onDead, expiresAt },

@@ -17,20 +17,24 @@ export interface BlockedKey {
 
 const mostCounted = 1000
 
-/** Finds the heads by the index outbox_dead, and counts behind each of those that it gives by outbox_key. */
+/**
+ * Finds the heads by the index outbox_dead, from the first on: those before which no other of their key is dead and in the way, by outbox_key;
+ * and counts behind each of those that it gives by outbox_key. The OFFSET keeps the planner from reading outbox_key from one end to the other.
+ */
 export const listBlocked = ({ sql, table }: Database) =>
   Effect.fnUntraced(function*(limit: number) {
     yield* checkLimit(limit, 1000)
     return yield* sql<BlockedKey>`
       SELECT head.key, head.id AS "headId", head.event_type AS "eventType", head.error, head.since, behind.waiting
       FROM (
-        SELECT * FROM (
-          SELECT DISTINCT ON (o.ordering_key) o.ordering_key AS key, o.id, coalesce(o.event_type, '') AS event_type,
-            coalesce(o.error_message, '') AS error, ${sql.literal(diedAt)} AS since, o.seq
-          FROM ${table.outbox} o
-          WHERE ${sql.literal(isDead)} AND o.blocks AND o.ordering_key IS NOT NULL
-          ORDER BY o.ordering_key, o.seq
-        ) AS heads ORDER BY seq LIMIT ${limit}::int
+        SELECT o.ordering_key AS key, o.id, coalesce(o.event_type, '') AS event_type,
+          coalesce(o.error_message, '') AS error, ${sql.literal(diedAt)} AS since, o.seq
+        FROM (SELECT * FROM ${table.outbox} o WHERE ${sql.literal(isDead)} ORDER BY o.seq OFFSET 0) AS o
+        WHERE o.blocks AND o.ordering_key IS NOT NULL AND NOT coalesce((
+          SELECT true FROM ${table.outbox} AS first
+          WHERE first.ordering_key = o.ordering_key AND (NOT first.finished OR first.blocks) AND first.seq < o.seq AND first.blocks LIMIT 1
+        ), false)
+        ORDER BY o.seq LIMIT ${limit}::int
       ) AS head CROSS JOIN LATERAL (
         SELECT count(*)::int AS waiting FROM (
           SELECT FROM ${table.outbox} o

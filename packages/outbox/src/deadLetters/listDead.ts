@@ -4,14 +4,19 @@ import * as Effect from "effect/Effect"
 import * as Struct from "effect/Struct"
 import type { CheckedFilter } from "./DeadFilter.ts"
 import { diedAt, InvalidRequest, whereDead } from "./DeadFilter.ts"
+import { eventId } from "./eventColumns.ts"
 
 export interface DeadLetter {
   readonly id: string
+  /** The event that it takes to its destination: its own id, unless it is an entry of a route. */
+  readonly eventId: string
   /** Empty where the row has none. */
   readonly eventType: string
   readonly schemaVersion: number
   readonly correlationId: string
   readonly orderingKey: string | null
+  /** A route's name; null for the main destination. */
+  readonly destination: string | null
   /** Whether its key waits for it. */
   readonly blocks: boolean
   readonly attempts: number
@@ -41,7 +46,7 @@ export const listDead = (db: Database) =>
   Effect.fnUntraced(function*(filter: CheckedFilter, { after, limit = 100 }: PageOptions) {
     const { now, sql, table } = db
     yield* checkLimit(limit, 1000)
-    if (after !== undefined && !/^\d{1,18}$/.test(after)) {
+    if (after !== undefined && !(/^\d{1,19}$/.test(after) && BigInt(after) <= BigInt(lastSeq))) {
       return yield* new InvalidRequest({
         field: "after",
         problem: `is ${JSON.stringify(after)}, which no page has given`
@@ -49,8 +54,10 @@ export const listDead = (db: Database) =>
     }
     const time = yield* now
     const rows = yield* sql<DeadLetter & { readonly cursor: string }>`
-      SELECT o.id, coalesce(o.event_type, '') AS "eventType", coalesce(o.schema_version, 1) AS "schemaVersion",
-        o.correlation_id AS "correlationId", o.ordering_key AS "orderingKey", o.blocks, coalesce(o.attempts, 0) AS attempts,
+      SELECT o.id, ${
+      sql.literal(eventId)
+    } AS "eventId", coalesce(o.event_type, '') AS "eventType", coalesce(o.schema_version, 1) AS "schemaVersion",
+        o.correlation_id AS "correlationId", o.ordering_key AS "orderingKey", o.destination, o.blocks, coalesce(o.attempts, 0) AS attempts,
         coalesce(o.max_attempts, 5) AS "maxAttempts", o.redrives, o.created_at AS "createdAt",
         ${sql.literal(diedAt)} AS "diedAt", coalesce(o.error_message, '') AS error, o.seq::text AS cursor
       FROM ${table.outbox} o

@@ -4,7 +4,18 @@ import * as Effect from "effect/Effect"
 
 export interface Deed {
   readonly by: string
-  readonly action: "redrive" | "discard" | "unblock" | "pause" | "resume"
+  /** At most 30 characters. */
+  readonly action:
+    | "redrive"
+    | "discard"
+    | "unblock"
+    | "pause"
+    | "resume"
+    | "purge"
+    | "retry parked"
+    | "discard parked"
+    | "rebuild"
+    | "switch"
   /** What it was done to, as JSON. */
   readonly filter: unknown
   readonly count: number

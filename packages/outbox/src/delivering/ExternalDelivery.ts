@@ -9,24 +9,24 @@ import type { RetrySchedule } from "@zakops/events/RetrySchedule"
 import type { Database } from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import { randomUUID } from "node:crypto"
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import * as Semaphore from "effect/Semaphore"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Attempt } from "./attemptDelivery.ts"
+import type { Attempt, Begun } from "./attemptDelivery.ts"
 import { attemptDelivery, handBack, missDeadline } from "./attemptDelivery.ts"
 import { attemptRun, toRuns } from "./attemptRun.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import { claimEntries } from "../claiming/claimEntries.ts"
 import type { Limits } from "../DeliveryLimits.ts"
+import { recordUp } from "./deliveryMetrics.ts"
+import { dispatchRuns } from "./dispatchRuns.ts"
 import { dueSuspect } from "../claiming/dueSuspect.ts"
 import { HeldEntries } from "./HeldEntries.ts"
 import { untilWorth } from "./idle.ts"
+import type { Lane } from "./Lane.ts"
 import { outlastTrouble } from "../connecting/outlastTrouble.ts"
 import { Pace } from "./Pace.ts"
 import type { OutboxSettings } from "../OutboxConfig.ts"
@@ -38,6 +38,7 @@ import { shadowSink } from "./shadowSink.ts"
 import type { Capacity, Take } from "../claiming/takeDue.ts"
 import { takeDue } from "../claiming/takeDue.ts"
 import { tidyUp } from "./tidyUp.ts"
+import type { Vitals } from "../workers/beat.ts"
 import { workerName } from "./worker.ts"
 
 /** How long a stopping processor gives the database to take back what it still held. */
@@ -47,6 +48,11 @@ const patience = Duration.millis(20)
 /** Milliseconds that a run of one key is to take, near enough, and how many entries it has at least. */
 const runTime = 100
 const shortestRun = 10
+/**
+ * Milliseconds for which the first of the next key may wait for those of one that are taken together: few keys with many entries each leave
+ * others for the claim that is made meanwhile (1,000 keys: 0.70 against 0.58 of the rate without keys).
+ */
+const depthTime = 2
 /** Entries that are delivered alone, one after another, before the others have their turn again. */
 const mostAlone = 10
 
@@ -55,27 +61,32 @@ export const make = (
   publisher: External,
   settings: OutboxSettings,
   policy: RetrySchedule,
-  limits: Limits
+  limits: Limits,
+  lane: Lane
 ) => {
+  const { route, tally } = lane
   const { destination } = publisher
   const { batchBytes, batchSize, concurrency, drainTimeout, lease, pollInterval } = settings
   const claim = claimEntries(db, workerName)
   const attempt = attemptDelivery(publisher, shadowSink(db), policy, settings.publishTimeout)
   const renew = renewLeases(db)
-  const tidy = tidyUp(db, destination, pollInterval)
-  const suspect = dueSuspect(db, destination)
+  const tidy = tidyUp(db, destination, route, tally, pollInterval)
+  const suspect = dueSuspect(db, destination, route)
   // Two batches: one is being published while the next is claimed.
   const capacity = batchSize * 2
 
-  const take = takeDue(db, limits, destination)
+  const take = takeDue(db, limits, destination, route)
   const pace = new Pace()
-  const capacityBeside = (held: HeldEntries): Capacity => ({
+  let vitals: () => Pick<Vitals, "breaker" | "holding"> = () => ({ breaker: "closed", holding: 0 })
+  const capacityBeside = (held: HeldEntries, everywhere: boolean): Capacity => ({
+    everywhere,
     bytes: () => Math.min(batchBytes, Math.max(0, 2 * batchBytes - held.bytes)),
     suspectsApart: true,
     free: () => Math.max(0, concurrency - held.size),
     inFlight: (type) => held.ofType(type),
     // A slow key is not to fill the room of the others.
-    run: Math.min(batchSize, Math.max(shortestRun, Math.floor(runTime / pace.millis)))
+    run: Math.min(batchSize, Math.max(shortestRun, Math.floor(runTime / pace.millis))),
+    depth: Math.max(1, Math.floor(depthTime / pace.millis))
   })
 
   /** Claims what the selection takes, and hands it on. */
@@ -84,25 +95,37 @@ export const make = (
     (selection) =>
       Effect.gen(function*() {
         const since = yield* Clock.currentTimeMillis
-        const { entries, met, moved } = yield* claim(selection, randomUUID(), lease)
+        const { entries, mark, met, moved } = yield* claim(selection, randomUUID(), lease)
         held.add(entries, since)
         yield* hold(entries)
-        return { met, moved, taken: entries.length }
+        return { met, moved, mark, taken: entries.length }
       })
 
-  /** An attempt, unless the entry has been lost or is late by the time that it has its turn. */
-  const attemptHeld = Effect.fnUntraced(function*(held: HeldEntries, entry: ClaimedEntry) {
-    const { isHeld, isLate } = yield* held.standing(entry)
-    if (!entry.expired) {
-      if (!isHeld) return handBack(entry, false)
-      if (isLate) return missDeadline(entry)
-    }
-    held.begun(entry)
-    const began = yield* Clock.currentTimeMillis
-    const done = yield* attempt(entry)
-    pace.took((yield* Clock.currentTimeMillis) - began)
-    return done
-  })
+  /** Begins an attempt, unless the entry has been lost or is late by the time that it has its turn. */
+  const attemptHeld = (held: HeldEntries, entry: ClaimedEntry): Effect.Effect<Begun> =>
+    Clock.clockWith<Begun, never, never>((clock) => {
+      const began = clock.currentTimeMillisUnsafe()
+      if (!entry.expired) {
+        const { isHeld, isLate } = held.standingAt(entry, began)
+        if (!isHeld) return Effect.succeed<Begun>({ done: handBack(entry, false) })
+        if (isLate) return Effect.succeed<Begun>({ done: missDeadline(entry) })
+      }
+      held.begun(entry)
+      const took = () => pace.took(clock.currentTimeMillisUnsafe() - began)
+      return Effect.map(attempt(entry), (begun): Begun => {
+        if ("done" in begun) {
+          took()
+          return begun
+        }
+        return {
+          call: begun.call,
+          conclude: (answer) => {
+            took()
+            return begun.conclude(answer)
+          }
+        }
+      })
+    })
 
   const handBackUnended = (held: HeldEntries) => held.unended.map(({ begun, entry }) => handBack(entry, begun))
 
@@ -110,21 +133,23 @@ export const make = (
   const runOnce = Effect.gen(function*() {
     const held = new HeldEntries(lease)
     const attempts: Array<Attempt> = []
-    const settle = settleAttempts(db, destination, (statement) => statement)
+    const settle = settleAttempts(db, destination, lane, (statement) => statement)
     const { dead } = yield* tidy.now
     const entries: Array<ClaimedEntry> = []
     const keep = claiming(held, (claimed) => Effect.sync(() => entries.push(...claimed)))
     const work = Effect.gen(function*() {
-      const { more } = yield* take(capacityBeside(held), batchSize, keep)
+      const { more } = yield* take(capacityBeside(held, true), batchSize, keep)
       if (entries.length === 0) yield* keep(yield* suspect)
       yield* Effect.forEach(
         toRuns(entries),
         (run) =>
-          attemptRun(run, (entry) => attemptHeld(held, entry), (ended) =>
-            Effect.sync(() => {
-              held.ended(ended.map(({ entry }) => entry))
+          attemptRun(run, settings.publishTimeout, {
+            attempt: (entry) => attemptHeld(held, entry),
+            ended: (ended) => {
+              held.ended(ended)
               attempts.push(...ended)
-            })),
+            }
+          }),
         { concurrency, discard: true }
       )
       return more
@@ -147,42 +172,59 @@ export const make = (
    * without a charge, and returns when the database knows.
    */
   const start = Effect.fnUntraced(function*(wakeup: Effect.Effect<void>) {
-    const publishing = yield* Semaphore.make(concurrency)
+    yield* recordUp(destination, true)
     const held = new HeldEntries(lease)
-    const takeNextDue = (limit: number, takeUp: Take<never>) => take(capacityBeside(held), limit, takeUp)
+    const takeNextDue = (limit: number, takeUp: Take<never>, everywhere = false) =>
+      take(capacityBeside(held, everywhere), limit, takeUp)
     const attempts = yield* Queue.unbounded<Attempt>()
-    // What was settled has made room, and may have made something due: a retry, the next of a key. One fiber waits for it at a time.
+    // What was settled has made room. One fiber waits for that at a time.
     const changed = yield* Queue.sliding<void>(1)
-    const waitUntilWorth = untilWorth(db, Effect.raceFirst(wakeup, Queue.take(changed)), pollInterval)
-    const settle = settleAttempts(db, destination, (statement) => outlastTrouble("settling failed", statement))
+    // And it may have made something due: a retry, the next of a key or of a line.
+    const freed = yield* Queue.sliding<void>(1)
+    const mayFree = ({ entry, fact }: Attempt) =>
+      fact._tag !== "Delivered" || entry.orderingKey !== null || limits.types?.[entry.eventType] !== undefined
+    const waitUntilWorth = untilWorth(db, route, Effect.raceFirst(wakeup, Queue.take(freed)), pollInterval)
+    const settle = settleAttempts(db, destination, lane, (statement) => outlastTrouble("settling failed", statement))
     let breaker: CircuitBreaker.CircuitBreaker = CircuitBreaker.closed
+    vitals = () => ({
+      breaker: breaker._tag === "Closed" ? "closed" : breaker.probing ? "probing" : "open",
+      holding: held.size
+    })
 
     const until = (holds: () => boolean): Effect.Effect<void> =>
       Effect.suspend(() => holds() ? Effect.void : Effect.andThen(Queue.take(changed), until(holds)))
     const allSettled = until(() => held.size === 0)
     const room = () => held.size > 0 && held.bytes >= 2 * batchBytes ? 0 : Math.min(batchSize, capacity - held.size)
     /** A batch's worth, or what there is when that does not come about soon. */
-    const someRoom = Effect.andThen(
-      Effect.timeoutOption(until(() => room() === batchSize), patience),
-      until(() => room() > 0)
+    const someRoom = Effect.suspend(() =>
+      room() === batchSize
+        ? Effect.void
+        : Effect.andThen(
+          Effect.timeoutOption(until(() => room() === batchSize), patience),
+          until(() => room() > 0)
+        )
     )
 
+    // What was heard of the destination, to be told.
+    const news = yield* Queue.unbounded<Effect.Effect<void>>()
     const hear = (heard: Attempt["heard"]) => {
-      if (heard._tag === "Nothing") return Effect.void
+      if (heard._tag === "Nothing") return
       const before = breaker
       breaker = heard._tag === "Down" ? CircuitBreaker.down(before) : CircuitBreaker.closed
-      if (breaker === before) return Effect.void
-      return breaker._tag === "Open" && heard._tag === "Down"
+      if (breaker === before) return
+      const told = breaker._tag === "Open" && heard._tag === "Down"
         ? Effect.logWarning(`${destination} is down, its entries wait uncharged: ${heard.reason}`)
         : Effect.logInfo(`${destination} is up again`)
+      Queue.offerUnsafe(news, Effect.andThen(recordUp(destination, breaker._tag === "Closed"), told))
     }
+    yield* Effect.flatten(Queue.take(news)).pipe(Effect.forever, Effect.forkScoped)
 
     const settleGroup = Effect.gen(function*() {
       const group = yield* Queue.takeAll(attempts)
-      for (const { heard } of group) yield* hear(heard)
       yield* outlastTrouble("settling failed", settle(group))
       held.settled(group.map(({ entry }) => entry))
       yield* Queue.offer(changed, void 0)
+      if (group.some(mayFree)) yield* Queue.offer(freed, void 0)
     })
     yield* settleGroup.pipe(Effect.forever, Effect.forkScoped)
 
@@ -198,38 +240,34 @@ export const make = (
     )
 
     const end = (ended: ReadonlyArray<Attempt>) => {
-      held.ended(ended.map(({ entry }) => entry))
-      return Queue.offerAll(attempts, ended)
+      held.ended(ended)
+      for (const { heard } of ended) hear(heard)
+      Queue.offerAllUnsafe(attempts, ended)
     }
     // What was claimed a moment before the destination was found to be down is not tried on it.
     const attemptUnlessDown = (entry: ClaimedEntry) =>
       Effect.suspend(() =>
-        breaker._tag === "Open" && !breaker.probing ? Effect.succeed(handBack(entry, false)) : attemptHeld(held, entry)
+        breaker._tag === "Open" && !breaker.probing
+          ? Effect.succeed<Begun>({ done: handBack(entry, false) })
+          : attemptHeld(held, entry)
       )
-    const deliveries = yield* FiberSet.make()
-    const begin = (run: ReadonlyArray<ClaimedEntry>) => {
-      const ids = new Set(run.map(({ id }) => id))
-      return FiberSet.run(
-        deliveries,
-        attemptRun(run, (entry) => publishing.withPermit(attemptUnlessDown(entry)), end).pipe(
-          Effect.catchCause((cause) =>
-            Cause.hasInterrupts(cause)
-              ? Effect.failCause(cause)
-              : Effect.andThen(
-                Effect.logError("a delivery died, its entries are handed back", cause),
-                Effect.suspend(() => end(handBackUnended(held).filter(({ entry }) => ids.has(entry.id))))
-              )
-          )
-        )
-      )
-    }
+
+    const { abandon, dispatch } = yield* dispatchRuns({
+      concurrency,
+      timeout: settings.publishTimeout,
+      doing: { attempt: attemptUnlessDown, ended: end },
+      handBack: (run) => {
+        const ids = new Set(run.map(({ id }) => id))
+        end(handBackUnended(held).filter(({ entry }) => ids.has(entry.id)))
+      }
+    })
 
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
         const drained = Effect.interruptible(allSettled)
         if (Option.isSome(yield* Effect.timeoutOption(drained, drainTimeout))) return
-        yield* FiberSet.clear(deliveries)
-        yield* end(handBackUnended(held))
+        yield* abandon
+        end(handBackUnended(held))
         const inTime = yield* Effect.timeoutOption(drained, handBackLimit)
         yield* Effect.logWarning(
           Option.isSome(inTime)
@@ -243,7 +281,7 @@ export const make = (
     // for its lease.
     const taking = <A>(takeThem: (take: Take<never>) => Effect.Effect<A, SqlError>) =>
       Effect.uninterruptible(
-        takeThem(claiming(held, (entries) => Effect.forEach(toRuns(entries), begin, { discard: true })))
+        takeThem(claiming(held, (entries) => dispatch(toRuns(entries))))
       )
 
     /** When the last of what is in flight has ended, what the selection takes, and nothing beside it. */
@@ -263,7 +301,8 @@ export const make = (
         yield* Effect.timeoutOption(tidyOnAndOn, breaker.wait)
         breaker = CircuitBreaker.probe(breaker)
         yield* allSettled
-        const { taken } = yield* taking((take) => takeNextDue(1, take))
+        // What was handed back lies in front of what has been met.
+        const { taken } = yield* taking((take) => takeNextDue(1, take, true))
         // Where nothing else is due, what is to be delivered alone is the probe.
         if (taken === 0) yield* takeAlone(suspect)
         yield* allSettled
@@ -272,11 +311,12 @@ export const make = (
       const { suspects } = yield* tidy.atTimes
       if (suspects) { for (let alone = 0; alone < mostAlone && (yield* takeAlone(suspect)) > 0; alone++); }
       yield* someRoom
+      const since = yield* Clock.currentTimeMillis
       const { again, more } = yield* taking((take) => takeNextDue(room(), take))
-      if (!more) yield* waitUntilWorth(again)
+      if (!more) yield* waitUntilWorth(again, since)
     })
     yield* outlastTrouble("claiming failed", takeNext).pipe(Effect.forever, Effect.forkScoped)
   })
 
-  return { runOnce, start }
+  return { runOnce, start, vitals: () => vitals() }
 }

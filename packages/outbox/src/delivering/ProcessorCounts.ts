@@ -1,4 +1,5 @@
 /** What a processor did with the entries that it took. */
+import { labelled } from "@zakops/events/labelled"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 
@@ -30,15 +31,19 @@ export const add = (a: ProcessorCounts, b: ProcessorCounts): ProcessorCounts => 
 export const total = (counts: ProcessorCounts): number =>
   counts.delivered + counts.retried + counts.dead + counts.handedBack + counts.parked + counts.fenced
 
-const attempts = Metric.counter("zakops_outbox_attempts_total", {
-  description: "Attempts to deliver an outbox entry, by outcome",
+/** The metric `zakops.outbox.attempts` {destination, outcome}. */
+export const attempts = Metric.counter("zakops.outbox.attempts", {
+  description: "Attempts to deliver an outbox entry, by destination and outcome",
+  attributes: { unit: "{attempt}" },
   incremental: true
 })
 
-/** Adds to the metric `zakops_outbox_attempts_total{outcome}`. */
-export const record = (counts: ProcessorCounts): Effect.Effect<void> =>
+const attemptsBy = labelled(attempts)
+
+/** Adds to the metric `zakops.outbox.attempts` of the destination. */
+export const record = (destination: string, counts: ProcessorCounts): Effect.Effect<void> =>
   Effect.forEach(
     Object.entries(counts).filter(([, count]) => count > 0),
-    ([outcome, count]) => Metric.update(Metric.withAttributes(attempts, { outcome }), count),
+    ([outcome, count]) => Metric.update(attemptsBy({ destination, outcome }), count),
     { discard: true }
   )

@@ -8,12 +8,15 @@ import type { Transactional } from "@zakops/events/EventPublisher"
 import type { RetrySchedule } from "@zakops/events/RetrySchedule"
 import type { Database } from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Limits } from "../DeliveryLimits.ts"
 import { deliverSelection } from "./deliverSelection.ts"
 import { isolateFailures } from "./isolateFailures.ts"
 import { untilWorth } from "./idle.ts"
+import type { Lane } from "./Lane.ts"
 import { outlastTrouble } from "../connecting/outlastTrouble.ts"
 import type { OutboxSettings } from "../OutboxConfig.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
@@ -27,52 +30,74 @@ export const make = (
   publisher: Transactional,
   settings: OutboxSettings,
   policy: RetrySchedule,
-  limits: Limits
+  limits: Limits,
+  { routing, tally }: Lane
 ) => {
   const { destination } = publisher
-  const { batchSize, pollInterval } = settings
-  const deliver = deliverSelection(db, publisher)
-  const isolate = isolateFailures(db, publisher, policy)
-  const tidy = tidyUp(db, destination, pollInterval)
-  const take = takeDue(db, limits, destination)
-  const capacity: Capacity = {
-    // The data stays in the database, and nothing of it can make this process crash.
-    bytes: () => null,
+  const { batchBytes, batchSize, pollInterval } = settings
+  const deliver = deliverSelection(db, publisher, routing)
+  const isolate = isolateFailures(db, publisher, routing, policy)
+  const tidy = tidyUp(db, destination, null, tally, pollInterval)
+  const capacityOf = (everywhere: boolean): Capacity => ({
+    everywhere,
+    // The data stays in the database, and nothing of it can make this process crash; but for what predicates have to see.
+    bytes: () => (routing?.byPredicate.length ?? 0) > 0 ? batchBytes : null,
     suspectsApart: false,
     free: () => batchSize,
     inFlight: () => 0,
-    run: batchSize
+    run: batchSize,
+    depth: batchSize
+  })
+
+  /** Rounds of one lane, each of which takes one batch through to the end. */
+  const lane = (everywhere: boolean, only?: "unkeyed") => {
+    const capacity = capacityOf(everywhere)
+    const take = takeDue(db, limits, destination, null, only)
+    return (tidied: { readonly dead: number }) =>
+      Effect.gen(function*() {
+        let counts: ProcessorCounts.ProcessorCounts = ProcessorCounts.none
+        let routed = 0
+        const { again, more } = yield* take(capacity, batchSize, (selection: Selection) =>
+          Effect.gen(function*() {
+            const taken = yield* Effect.catchIf(
+              deliver(selection),
+              (error: SqlError) => !SqlErrors.isDatabaseTrouble(error),
+              () => isolate(selection)
+            )
+            counts = ProcessorCounts.add(counts, taken.counts)
+            routed += taken.routed
+            return { met: taken.met, moved: taken.moved, mark: taken.mark, taken: ProcessorCounts.total(taken.counts) }
+          }))
+        if (counts.delivered > 0) yield* publisher.afterCommit
+        yield* tally.record(counts)
+        if (routed > 0 && routing !== undefined) yield* Effect.andThen(tally.routed(routed), routing.announce)
+        return { counts: { ...counts, dead: counts.dead + tidied.dead }, again, more, down: false }
+      })
   }
-
-  const round = (tidied: { readonly dead: number }) =>
-    Effect.gen(function*() {
-      let counts: ProcessorCounts.ProcessorCounts = ProcessorCounts.none
-      const { again, more } = yield* take(capacity, batchSize, (selection: Selection) =>
-        Effect.gen(function*() {
-          const taken = yield* Effect.catchIf(
-            deliver(selection),
-            (error: SqlError) => !SqlErrors.isDatabaseTrouble(error),
-            () => isolate(selection)
-          )
-          counts = ProcessorCounts.add(counts, taken.counts)
-          return { met: taken.met, moved: taken.moved, taken: ProcessorCounts.total(taken.counts) }
-        }))
-      if (counts.delivered > 0) yield* publisher.afterCommit
-      yield* ProcessorCounts.record(counts)
-      return { counts: { ...counts, dead: counts.dead + tidied.dead }, again, more, down: false }
-    })
-
-  const runOnce = Effect.flatMap(tidy.now, round)
+  const runOnce = Effect.flatMap(tidy.now, lane(true))
 
   /** Runs in the scope until it closes; a transaction that is under way then is rolled back or has committed, whole either way. */
   const start = Effect.fnUntraced(function*(wakeup: Effect.Effect<void>) {
-    const waitUntilWorth = untilWorth(db, wakeup, pollInterval)
+    const waitUntilWorth = untilWorth(db, null, wakeup, pollInterval)
+    const backlog = yield* Queue.sliding<void>(1)
+    const round = lane(false)
     const next = Effect.gen(function*() {
+      const since = yield* Clock.currentTimeMillis
       const { again, more } = yield* Effect.flatMap(tidy.atTimes, round)
-      if (!more) yield* waitUntilWorth(again)
+      if (more) yield* Queue.offer(backlog, void 0)
+      else yield* waitUntilWorth(again, since)
     })
-    yield* outlastTrouble(`delivering to ${destination} failed`, next).pipe(Effect.forever, Effect.forkScoped)
+    const helpOut = lane(false, "unkeyed")
+    const help = Effect.gen(function*() {
+      yield* Queue.take(backlog)
+      while ((yield* helpOut({ dead: 0 })).more) { /* There is more than the first can do. */ }
+    })
+    const forGood = (work: Effect.Effect<void, SqlError>) =>
+      outlastTrouble(`delivering to ${destination} failed`, work).pipe(Effect.forever, Effect.forkScoped)
+    yield* forGood(next)
+    // Postgres works on two batches at once. Two that have entries of the same keys would only wait for each other.
+    yield* forGood(help)
   })
 
-  return { runOnce, start }
+  return { runOnce, start, vitals: () => ({ holding: 0, breaker: "closed" as const }) }
 }

@@ -3,33 +3,65 @@
  *
  * When one is not delivered, the rest of the run is handed back untried in the same step.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Attempt } from "./attemptDelivery.ts"
-import { handBack } from "./attemptDelivery.ts"
+import type { Attempt, Begun, Calling } from "./attemptDelivery.ts"
+import { answered, handBack } from "./attemptDelivery.ts"
 import type { ClaimedEntry } from "../claiming/OutboxEntry.ts"
 
+export type Run = ReadonlyArray<ClaimedEntry>
+
+/** The entry of the run that waits for an answer. */
+export interface Waiting {
+  readonly index: number
+  readonly calling: Calling
+}
+
+export interface Doing {
+  /** Begins one attempt, as `attemptDelivery` does. */
+  readonly attempt: (entry: ClaimedEntry) => Effect.Effect<Begun>
+  /** Is given what has come to its end, as soon as it has. */
+  readonly ended: (attempts: ReadonlyArray<Attempt>) => void
+}
+
+/** Ends an attempt, and with it the rest of the run unless it was delivered. Gives whether the next one may be begun. */
+export const endAttempt = (run: Run, index: number, done: Attempt, { ended }: Doing): boolean => {
+  const goesOn = done.fact._tag === "Delivered"
+  ended(goesOn ? [done] : [done, ...run.slice(index + 1).map((behind) => handBack(behind, false))])
+  return goesOn && index + 1 < run.length
+}
+
+const over = Effect.succeed(undefined)
+
 /**
- * @param attempt one attempt, as `attemptDelivery` gives it
- * @param ended   is given what has come to its end, as soon as it has
+ * Goes through the run from the entry `from` on, for as long as its attempts end at once, and gives the one that has to be waited for:
+ * undefined where all has ended. Is not to be interrupted: between the call of the publisher and the wait for its answer, nothing may.
  */
-export const attemptRun = <E, R>(
-  run: ReadonlyArray<ClaimedEntry>,
-  attempt: (entry: ClaimedEntry) => Effect.Effect<Attempt, E, R>,
-  ended: (attempts: ReadonlyArray<Attempt>) => Effect.Effect<unknown>
-): Effect.Effect<void, E, R> =>
+export const beginRun = (run: Run, from: number, doing: Doing): Effect.Effect<Waiting | undefined> =>
+  Effect.flatMap(
+    doing.attempt(run[from] as ClaimedEntry),
+    (begun): Effect.Effect<Waiting | undefined> =>
+      !("done" in begun)
+        ? Effect.succeed({ index: from, calling: begun })
+        : endAttempt(run, from, begun.done, doing)
+        ? beginRun(run, from + 1, doing)
+        : over
+  )
+
+/** Takes the whole run through to its end, with `timeout` for each answer. */
+export const attemptRun = (run: Run, timeout: Duration.Duration, doing: Doing): Effect.Effect<void> =>
   Effect.gen(function*() {
-    for (const [index, entry] of run.entries()) {
-      const done = yield* attempt(entry)
-      if (done.fact._tag !== "Delivered") {
-        yield* ended([done, ...run.slice(index + 1).map((behind) => handBack(behind, false))])
-        return
-      }
-      yield* ended([done])
+    const begin = (from: number) => Effect.uninterruptible(beginRun(run, from, doing))
+    let waiting = yield* begin(0)
+    while (waiting !== undefined) {
+      const { calling, index }: Waiting = waiting
+      const done = yield* answered(calling, timeout)
+      waiting = endAttempt(run, index, done, doing) ? yield* begin(index + 1) : undefined
     }
   })
 
 /** The entries as runs: those of a key together, in the order of seq; each without a key on its own. */
-export const toRuns = (entries: ReadonlyArray<ClaimedEntry>): ReadonlyArray<ReadonlyArray<ClaimedEntry>> => {
+export const toRuns = (entries: ReadonlyArray<ClaimedEntry>): ReadonlyArray<Run> => {
   const runs: Array<Array<ClaimedEntry>> = []
   const byKey = new Map<string, Array<ClaimedEntry>>()
   for (const entry of entries) {

@@ -7,7 +7,7 @@ import { letForward } from "../claiming/orderingKeys.ts"
 const mostAtOnce = 1000
 
 /**
- * All that are past it and that nobody holds, at most 1,000, from the index outbox_expiring; gives their ids. They are not charged for an
+ * Whatever destination they go to; `destination` is the name of the main one, for the history. All that are past it and that nobody holds, at most 1,000, from the index outbox_expiring; gives their ids. They are not charged for an
  * attempt that was not made. In a transaction of its own.
  */
 export const expireEntries = (db: Database, destination: string) => {
@@ -26,11 +26,11 @@ export const expireEntries = (db: Database, destination: string) => {
           ORDER BY expires_at LIMIT ${mostAtOnce}::int
           FOR UPDATE SKIP LOCKED
         ))
-        RETURNING id, ordering_key AS key, seq, coalesce(attempts, 0) AS attempts, trace_id
+        RETURNING id, ordering_key AS key, seq, destination, coalesce(attempts, 0) AS attempts, trace_id
       ),
       history AS (
         INSERT INTO ${table.outboxAttempts} (entry_id, attempt, destination, ended_at, outcome, error, trace_id)
-        SELECT id, attempts, ${destination}, ${time}, 'deadline_passed', ${deadlinePassed}, trace_id FROM expired
+        SELECT id, attempts, coalesce(destination, ${destination}), ${time}, 'deadline_passed', ${deadlinePassed}, trace_id FROM expired
       )
       SELECT id, key, seq::float8 AS seq FROM expired`
   })

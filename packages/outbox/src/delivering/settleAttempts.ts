@@ -3,8 +3,10 @@ import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Attempt } from "./attemptDelivery.ts"
-import * as ProcessorCounts from "./ProcessorCounts.ts"
-import type { Undelivered } from "./settleEntries.ts"
+import { recordExpired, recordLatencies } from "./deliveryMetrics.ts"
+import type { Lane } from "./Lane.ts"
+import type * as ProcessorCounts from "./ProcessorCounts.ts"
+import type { Claim, Undelivered } from "./settleEntries.ts"
 import { nameOf, noteFenced, settleDelivered, settleUndelivered } from "./settleEntries.ts"
 
 /** Runs one statement: again, where it does not succeed, or not. */
@@ -13,8 +15,8 @@ export type Persistence = <A>(statement: Effect.Effect<A, SqlError>) => Effect.E
 /**
  * Each statement is its own transaction, and tried again for itself: if the second fails, what was delivered is marked all the same.
  */
-export const settleAttempts = (db: Database, destination: string, persist: Persistence) => {
-  const asDelivered = settleDelivered(db)
+export const settleAttempts = (db: Database, destination: string, lane: Lane, persist: Persistence) => {
+  const asDelivered = settleDelivered(db, lane)
   const asUndelivered = settleUndelivered(db, destination)
   const note = noteFenced(db, destination)
   return Effect.fnUntraced(function*(attempts: ReadonlyArray<Attempt>) {
@@ -28,12 +30,12 @@ export const settleAttempts = (db: Database, destination: string, persist: Persi
       }
     }
     const settled = new Set<string>()
-    if (delivered.length > 0) { for (const claim of yield* persist(asDelivered(delivered))) settled.add(nameOf(claim)) }
+    const marked = delivered.length > 0 ? yield* persist(asDelivered(delivered)) : []
+    yield* recordLatencies(destination, marked.map(({ latency }) => latency))
     if (undelivered.length > 0) {
       for (const claim of yield* persist(asUndelivered(undelivered))) settled.add(nameOf(claim))
     }
-    const missing = delivered.filter((entry) => !settled.has(nameOf(entry)))
-    const late = missing.length === 0 ? 0 : (yield* persist(note(missing))).length
+    const late = marked.length === delivered.length ? 0 : (yield* persist(note(unmarked(delivered, marked)))).length
     const fenced = late + undelivered.filter(({ entry }) => !settled.has(nameOf(entry))).length
 
     const ended = (tag: Undelivered["fact"]["_tag"]) =>
@@ -46,7 +48,8 @@ export const settleAttempts = (db: Database, destination: string, persist: Persi
       parked: ended("Parked"),
       fenced
     }
-    yield* ProcessorCounts.record(counts)
+    yield* lane.tally.record(counts)
+    yield* recordExpired(destination, undelivered.filter(({ outcome }) => outcome === "lease_expired").length)
     yield* Effect.forEach(
       undelivered.filter(({ entry, fact }) => fact._tag === "Died" && settled.has(nameOf(entry))),
       logDead
@@ -60,6 +63,11 @@ export const settleAttempts = (db: Database, destination: string, persist: Persi
     }
     return counts
   })
+}
+
+const unmarked = (delivered: ReadonlyArray<Attempt["entry"]>, marked: ReadonlyArray<Claim>) => {
+  const names = new Set(marked.map(nameOf))
+  return delivered.filter((entry) => !names.has(nameOf(entry)))
 }
 
 const logDead = ({ entry, fact }: Undelivered) =>

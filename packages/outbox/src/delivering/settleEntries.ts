@@ -5,23 +5,37 @@
  * nothing. Each statement gives the ids that it settled; the rest were fenced. What did not deliver leaves a line in the history, in the
  * same statement; when entries of a key are out of the way, the next one comes forward, in the same transaction.
  */
+import { Measured } from "@zakops/events/Tracing"
 import type { Database } from "@zakops/migrations/Database"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Outcome } from "./AttemptOutcome.ts"
 import type { Fact } from "../EntryLifecycle.ts"
 import { errorText } from "./errorText.ts"
 import { goneOf, letForward } from "../claiming/orderingKeys.ts"
 import type { ClaimedEntry } from "../claiming/OutboxEntry.ts"
+import type { Pair, Routing } from "../routing/Routing.ts"
+import { wantedBy } from "../routing/Routing.ts"
+import { routePairs } from "../routing/routedEntries.ts"
+import type { Lane } from "./Lane.ts"
 
 export type Held = Pick<
   ClaimedEntry,
   "id" | "claimId" | "attempts" | "orderingKey" | "seq" | "worker" | "startedAt" | "traceId"
 >
 
+/** What is delivered also has to be shown to routes. */
+export type HeldEvent = Held & Pick<ClaimedEntry, "eventType" | "envelope" | "shadow">
+
 /** A worker may hold an entry by two claims: one that has run out, and the one by which it has taken the entry over from itself. */
 export type Claim = Pick<ClaimedEntry, "id" | "claimId">
+
+interface Settled extends Claim {
+  /** Seconds from the writing of the event; only where durations are measured. */
+  readonly latency?: number | undefined
+}
 
 export const nameOf = ({ claimId, id }: Claim): string => `${claimId} ${id}`
 
@@ -34,25 +48,74 @@ export interface Undelivered {
   readonly reason?: string | undefined
 }
 
-export const settleDelivered = (db: Database) => {
+/** With a routing, what the routes want is made of the entries in the same statement. Announces it after the commit. */
+export const settleDelivered = (db: Database, { routing, tally }: Lane) => {
   const { now, sql, table } = db
   const freeing = thenLetForward(db)
-  return (entries: ReadonlyArray<Held>) =>
-    freeing(
+  return (entries: ReadonlyArray<HeldEvent>): Effect.Effect<ReadonlyArray<Settled>, SqlError> =>
+    freeing<ReadonlyArray<Settled>>(
       entries,
       Effect.gen(function*() {
+        const pairs = routing === undefined ? [] : yield* pairsOf(routing, entries)
         const time = yield* now
         const ids = entries.map((entry) => entry.id)
         const claims = entries.map((entry) => entry.claimId)
-        return yield* sql<Claim>`
-          UPDATE ${table.outbox} o SET status = 'delivered', delivered_at = ${time}, claim_id = NULL, lease_until = NULL,
-            blocks = false, waits_for = NULL
-          FROM unnest(${ids}::uuid[], ${claims}::uuid[]) AS held (id, claim_id)
-          WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'
-          RETURNING o.id, held.claim_id AS "claimId"`
+        const measured = yield* Measured
+        const wanted = pairs.length > 0
+        // Nearly always all are settled: then there is no row to be sent and read for each.
+        const rows = yield* sql<Missing>`
+          WITH held AS MATERIALIZED (SELECT * FROM unnest(${ids}::uuid[], ${claims}::uuid[]) AS held (id, claim_id)),
+          settled AS (
+            UPDATE ${table.outbox} o SET status = 'delivered', delivered_at = ${time}, claim_id = NULL, lease_until = NULL,
+              blocks = false, waits_for = NULL
+            FROM held WHERE o.id = held.id AND o.claim_id = held.claim_id AND o.status = 'processing'
+            RETURNING ${sql.literal(wanted ? "o.*" : "o.id")}, held.claim_id AS held_by
+          ),
+          routed AS (${
+          wanted ? routePairs(db, pairs, sql.literal("settled"), time) : sql.literal("SELECT WHERE false")
+        }),
+          missing AS (SELECT id, claim_id FROM held EXCEPT ALL SELECT id, held_by FROM settled)
+          SELECT missing.id, missing.claim_id AS "claimId", done.at, (SELECT count(*)::int FROM routed) AS routed
+          FROM (SELECT ${time} AS at) AS done LEFT JOIN missing ON true`
+        const { at, routed = 0 } = rows[0] ?? {}
+        if (routed > 0 && routing !== undefined) {
+          yield* sql.afterCommit(Effect.andThen(tally.routed(routed), routing.announce))
+        }
+        const settled = without(entries, rows.flatMap(({ claimId, id }) => id === null ? [] : [{ claimId, id }]))
+        return measured && at !== undefined
+          ? settled.map((entry) => ({ ...entry, latency: latencyOf(entry, at) }))
+          : settled
       })
     )
 }
+
+/** Seconds from the writing of the event. */
+const latencyOf = ({ envelope }: HeldEvent, at: Date): number | undefined =>
+  Result.isSuccess(envelope) ? (at.getTime() - envelope.success.createdAt.getTime()) / 1000 : undefined
+
+/** One row with no id where none is missing. */
+interface Missing {
+  readonly id: string | null
+  readonly claimId: string
+  readonly at: Date
+  readonly routed: number
+}
+
+const without = <C extends Claim>(entries: ReadonlyArray<C>, missing: ReadonlyArray<Claim>): ReadonlyArray<C> => {
+  if (missing.length === 0) return entries
+  const names = new Set(missing.map(nameOf))
+  return entries.filter((entry) => !names.has(nameOf(entry)))
+}
+
+const pairsOf = ({ routes }: Routing, entries: ReadonlyArray<HeldEvent>) =>
+  Effect.gen(function*() {
+    const pairs: Array<Pair> = []
+    for (const { envelope, eventType, id, shadow } of entries) {
+      if (shadow) continue
+      for (const destination of yield* wantedBy(routes, eventType, envelope)) pairs.push({ id, destination })
+    }
+    return pairs
+  })
 
 export const settleUndelivered = (db: Database, destination: string) => {
   const { now, sql, table } = db

@@ -1,8 +1,4 @@
-/** What an id and a trace id look like, and the trace id of where the program is. */
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import { ParentSpan } from "effect/Tracer"
-
+/** What an id and a trace id look like. */
 export const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 /** As tracers write it; a UUID column takes it too. */
@@ -11,9 +7,3 @@ export const traceId = /^[0-9a-f]{32}$/i
 /** The trace id of a span, if it is one that a UUID column can hold: the tracer that records nothing has names instead. */
 export const traceIdOf = (spanTraceId: string | undefined): string | null =>
   spanTraceId !== undefined && traceId.test(spanTraceId) ? spanTraceId : null
-
-/** The trace id of the span that is open here. */
-export const currentTraceId: Effect.Effect<string | null> = Effect.map(
-  Effect.serviceOption(ParentSpan),
-  (span) => traceIdOf(Option.getOrUndefined(span)?.traceId)
-)

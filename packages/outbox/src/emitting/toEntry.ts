@@ -5,13 +5,15 @@
  */
 import { InvalidEvent } from "@zakops/events/InvalidEvent"
 import * as JsonText from "@zakops/events/JsonText"
-import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
+import { spanOf } from "@zakops/events/TraceContext"
+import { uuidV7 } from "@zakops/events/uuidV7"
 import * as Result from "effect/Result"
 import { dedupeOf } from "./dedupeOf.ts"
 import { deliveryTimes } from "./deliveryTimes.ts"
 import type { Emission, NewEntry } from "./Emission.ts"
 import { typeRefusal } from "./emissionTypes.ts"
 import { traceId, uuid } from "./identifiers.ts"
+import type { Origin } from "./Origin.ts"
 import type { OutboxSettings } from "../OutboxConfig.ts"
 import { byteLengthAbove, quote, textRefusal } from "./refusals.ts"
 import { modeOf } from "../RolloutModes.ts"
@@ -30,17 +32,28 @@ const orderingKeyOf = ({ correlationId, event, orderingKey }: Emission): string 
   return orderBy.key
 }
 
+/** A trace context that the emission gives is kept as it is, and needs none of ours. */
+const hasContext = ({ headers }: Emission) => headers?.["traceparent"] !== undefined
+
+const headersOf = (emission: Emission, id: string, { carried }: Origin): Readonly<Record<string, string>> => {
+  const given = emission.headers ?? {}
+  return carried === undefined || hasContext(emission) ? given : { ...given, ...carried(emission, id) }
+}
+
+const traceIdIn = ({ headers }: Emission): string | undefined =>
+  headers === undefined ? undefined : spanOf(headers)?.traceId
+
 /** What the settings say about writing an entry. */
 export type EntrySettings = Pick<OutboxSettings, "enabled" | "modes" | "maxAttempts" | "maxEventBytes">
 
 /**
  * Checks the emission and gives the row, or the first field that is wrong.
  *
- * @param spanTraceId the trace id to be used where the emission gives none
+ * @param origin what the span around gives it where the emission has none: a trace id, and trace context in the headers
  */
 export const toEntry = (
   emission: Emission,
-  spanTraceId: string | null,
+  origin: Origin,
   settings: EntrySettings
 ): Result.Result<NewEntry, InvalidEvent> => {
   const wrongType = typeRefusal(emission)
@@ -48,7 +61,7 @@ export const toEntry = (
   const { event } = emission
   const refuse = (field: string, problem: string) =>
     Result.fail(new InvalidEvent({ eventType: String(event.type), field, problem }))
-  const id = emission.id ?? uuidV7Unsafe()
+  const id = emission.id ?? uuidV7()
   const { delivery } = event
   const mode = modeOf(settings, event.type)
   const waits = delivery?.waits
@@ -86,7 +99,8 @@ export const toEntry = (
   if (byteLengthAbove(event.json, settings.maxEventBytes)) {
     return refuse("data", `is larger than ${settings.maxEventBytes} bytes of JSON (OUTBOX_MAX_EVENT_BYTES)`)
   }
-  const headers = JsonText.encode(emission.headers ?? {}, "headers")
+  const given = headersOf(emission, id.toLowerCase(), origin)
+  const headers = JsonText.encode(given, "headers")
   if (Result.isFailure(headers)) return refuse(headers.failure.path, headers.failure.problem)
   if (byteLengthAbove(headers.success, settings.maxEventBytes)) {
     return refuse("headers", `are larger than ${settings.maxEventBytes} bytes of JSON (OUTBOX_MAX_EVENT_BYTES)`)
@@ -100,7 +114,7 @@ export const toEntry = (
     eventType: event.type,
     schemaVersion: event.schemaVersion,
     data: event.json,
-    traceId: emission.traceId ?? spanTraceId,
+    traceId: emission.traceId ?? traceIdIn(emission) ?? origin.traceId,
     headers: headers.success,
     maxAttempts: Math.min(maxAttempts, waits?.mostAttempts ?? maxAttempts),
     retryWaits: waits?.millis ?? null,

@@ -8,14 +8,20 @@
 import type { External, PublishError, Transactional } from "@zakops/events/EventPublisher"
 import type { Database } from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
+import { nativeTracer, Tracer } from "effect/Tracer"
 import { makeDirectRecorder } from "./directRecorder.ts"
 import type { NewEntry } from "./Emission.ts"
 import { insertEntries } from "./insertEntries.ts"
+import { insertPlain, isPlain } from "./insertPlain.ts"
 import { keysOf, lockKeys } from "../claiming/orderingKeys.ts"
+import type { OwnTransaction } from "./ownTransaction.ts"
+import { inOwnTransaction } from "./ownTransaction.ts"
 import { publishDirectly } from "./publishDirectly.ts"
-import { Transaction } from "../TransactionalPublisher.ts"
+import { Routes } from "../Routes.ts"
+import type { Transaction } from "../TransactionalPublisher.ts"
 
 /**
  * Gives what writes entries in the open transaction, in their order, and gives their ids; `wake` runs after the commit of what is to be
@@ -25,18 +31,38 @@ export const writeByMode = Effect.fnUntraced(
   function*(db: Database, publisher: External | Transactional, wake: Effect.Effect<void>) {
     const { sql, table } = db
     const insert = insertEntries(db)
+    const insertOne = insertPlain(db)
     const lock = lockKeys(db)
-    const publish = publishDirectly(db, publisher, yield* makeDirectRecorder(db))
+    const publish = publishDirectly(db, publisher, yield* Routes, yield* makeDirectRecorder(db))
 
     const isWritten = (id: string) =>
       Effect.map(sql`SELECT FROM ${table.outbox} WHERE id = ${id}::uuid`, (rows) => rows.length > 0)
 
-    const write = Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>) {
-      const { ids, trace } = yield* insert(entries)
-      yield* sql.afterCommit(wake)
-      if (trace !== undefined) (yield* Transaction).isKnownAs({ xid: trace.xid, isWritten: isWritten(trace.id) })
-      return ids
-    })
+    // Once for each transaction or savepoint, and with none of the services that are in scope: sql-pg copies the whole context for each
+    // call (a quarter of what an emit costs this process).
+    const announced = new WeakSet<OwnTransaction["level"]>()
+    const wakeAfterCommit = ({ level }: OwnTransaction): Effect.Effect<void> => {
+      if (announced.has(level)) return Effect.void
+      announced.add(level)
+      return Effect.updateContext(sql.afterCommit(wake), () => Context.make(sql.transactionService, level))
+    }
+    const write = (entries: ReadonlyArray<NewEntry>) =>
+      inOwnTransaction(db, (transaction, fiber) => {
+        const [first] = entries
+        const plain = first !== undefined && entries.length === 1 && isPlain(first)
+        // A backend that traces is to see the statement.
+        const direct = fiber.getRef(Tracer) === nativeTracer ? transaction.granted.connection : undefined
+        const written = plain
+          ? Effect.map(insertOne(first, direct), (trace) => ({ ids: [first.id], trace }))
+          : insert(entries)
+        return Effect.flatMap(written, ({ ids, trace }) => {
+          if (trace !== undefined) {
+            const { id, xid } = trace
+            transaction.granted.isKnownAs({ xid, isWritten: Effect.suspend(() => isWritten(id)) })
+          }
+          return Effect.as(wakeAfterCommit(transaction), ids)
+        })
+      })
 
     /** Writes the copies, and gives the entries that are to be compared: not those that their deduplication key has left out. */
     const writeCopies = (
@@ -54,11 +80,10 @@ export const writeByMode = Effect.fnUntraced(
         )
       )
 
-    return Effect.fnUntraced(function*(
+    const writeAndPublish = Effect.fnUntraced(function*(
       entries: ReadonlyArray<NewEntry>
     ): Effect.fn.Return<ReadonlyArray<string>, SqlError | PublishError, Transaction> {
       const queued = entries.filter(({ mode }) => mode === "outbox")
-      if (queued.length === entries.length) return yield* write(entries)
       const shadows = entries.filter(({ mode }) => mode === "shadow")
       // Two statements would take their locks in no order.
       if (queued.length > 0 && shadows.length > 0) yield* lock(keysOf([...queued, ...shadows]))
@@ -70,6 +95,11 @@ export const writeByMode = Effect.fnUntraced(
       const idOf = new Map(queued.map((entry, index) => [entry, ids[index]]))
       return entries.map((entry) => idOf.get(entry) ?? entry.id)
     })
+
+    return (
+      entries: ReadonlyArray<NewEntry>
+    ): Effect.Effect<ReadonlyArray<string>, SqlError | PublishError, Transaction> =>
+      entries.every(({ mode }) => mode === "outbox") ? write(entries) : writeAndPublish(entries)
   }
 )
 

@@ -2,7 +2,7 @@
  * Deletes inbox rows that are old, oldest first: their events, if they came again, would be handled again.
  *
  * Whatever its age, a row is kept as long as its event can be delivered again from the outbox of this database: while its entry is not
- * finished, or is a dead letter. Whether events of another database's outbox can come again is not known here.
+ * finished, or is a dead letter, at any destination. Whether events of another database's outbox can come again is not known here.
  */
 import type { Database } from "@zakops/migrations/Database"
 import * as Duration from "effect/Duration"
@@ -25,6 +25,9 @@ export const deleteInboxRows = ({ now, sql, table }: Database, age: Duration.Dur
             AND coalesce((
               SELECT o.finished AND (o.delivered_at IS NOT NULL OR o.discarded_at IS NOT NULL)
               FROM ${table.outbox} o WHERE o.id = handled.event_id), true)
+            AND coalesce((
+              SELECT bool_and(o.finished AND (o.delivered_at IS NOT NULL OR o.discarded_at IS NOT NULL))
+              FROM ${table.outbox} o WHERE o.event_id = handled.event_id), true)
           ORDER BY processed_at LIMIT ${limit}::int FOR UPDATE SKIP LOCKED))
         RETURNING processed_at
       )
