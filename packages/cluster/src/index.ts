@@ -1,0 +1,2 @@
+export * as MaintenanceSingleton from "./MaintenanceSingleton.ts"
+export * as ReaderSingleton from "./ReaderSingleton.ts"

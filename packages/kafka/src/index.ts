@@ -1,0 +1,3 @@
+export type { KafkaOptions } from "./KafkaOptions.ts"
+export * as KafkaPublisher from "./KafkaPublisher.ts"
+export * as KafkaSource from "./KafkaSource.ts"

@@ -1,0 +1,5 @@
+export { quorumQueue } from "./RabbitOptions.ts"
+export type { RabbitOptions, RabbitQueue } from "./RabbitOptions.ts"
+export * as RabbitPublisher from "./RabbitPublisher.ts"
+export * as RabbitSource from "./RabbitSource.ts"
+export type { RabbitSourceOptions } from "./RabbitSource.ts"
