@@ -7,7 +7,8 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { all, by, filterFlags, json, operator, toFilter, toSelection } from "./deadFilter.ts"
-import { Problem } from "./Problem.ts"
+import { followChange } from "./followChange.ts"
+import { absent } from "./Problem.ts"
 import { previewDead } from "./previewDead.ts"
 import { showEntry } from "./showEntry.ts"
 import { asTable, groupsTable, shortened, when } from "./table.ts"
@@ -71,7 +72,7 @@ const show = Command.make("show", { id, json }, ({ id, json }) =>
     Effect.gen(function*() {
       const { inspect } = yield* DeadLetters
       const entry = yield* inspect(id)
-      if (Option.isNone(entry)) return yield* new Problem({ line: `there is no entry ${id}` })
+      if (Option.isNone(entry)) return yield* absent(`there is no entry ${id}`)
       yield* showEntry(entry.value, json)
     }).pipe(Effect.provide(DeadLetters.layer))
   )).pipe(Command.withDescription("One entry, dead or not: its event, its settings, and every attempt that failed"))
@@ -85,6 +86,9 @@ const rate = Flag.Finite("rate").pipe(
   Flag.withDescription("How many become due in a second; all at once if it is not given")
 )
 
+/** A script that has named entries wants to know. */
+const noneOfThem = absent("none of the entries that --id names is a dead letter that is meant: nothing was changed")
+
 const redrive = Command.make(
   "redrive",
   { ...filterFlags, all, rate, by, dryRun, json },
@@ -95,7 +99,10 @@ const redrive = Command.make(
         if (given.dryRun) return yield* previewDead(selection, given.json)
         const rate = Option.getOrUndefined(given.rate)
         const dead = yield* DeadLetters
-        const redriven = yield* dead.redrive(selection, { by: yield* operator(given.by), rate })
+        const by = yield* operator(given.by)
+        const meant = yield* dead.count(selection === "all" ? {} : selection)
+        const redriven = yield* followChange("redriving", meant, "redrive", by)(dead.redrive(selection, { by, rate }))
+        if (redriven === 0 && given.ids.length > 0) return yield* noneOfThem
         yield* Console.log(
           given.json
             ? JSON.stringify({ redriven })
@@ -114,7 +121,10 @@ const discard = Command.make(
         const selection = yield* toSelection(given)
         if (given.dryRun) return yield* previewDead(selection, given.json)
         const dead = yield* DeadLetters
-        const discarded = yield* dead.discard(selection, { by: yield* operator(given.by) })
+        const by = yield* operator(given.by)
+        const meant = yield* dead.count(selection === "all" ? {} : selection)
+        const discarded = yield* followChange("discarding", meant, "discard", by)(dead.discard(selection, { by }))
+        if (discarded === 0 && given.ids.length > 0) return yield* noneOfThem
         yield* Console.log(given.json ? JSON.stringify({ discarded }) : `${discarded} entries are discarded`)
       }).pipe(Effect.provide(DeadLetters.layer))
     )

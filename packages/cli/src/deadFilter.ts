@@ -5,17 +5,22 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { hostname, userInfo } from "node:os"
-import { Problem } from "./Problem.ts"
+import { misuse } from "./Problem.ts"
 
 const optional = (name: string, description: string) =>
   Flag.String(name).pipe(Flag.optional, Flag.withDescription(description))
 
 /** Each that is given has to hold. */
 export const filterFlags = {
-  ids: Flag.String("id").pipe(Flag.atLeast(0), Flag.withDescription("The id of an entry; may be repeated")),
+  ids: Flag.String("id").pipe(
+    Flag.atLeast(0),
+    Flag.withDefault([]),
+    Flag.withDescription("The id of an entry; may be repeated")
+  ),
   type: optional("type", "Those of this event type"),
   error: optional("error", "Those whose error contains this text"),
   key: optional("key", "Those with this ordering key"),
+  destination: optional("destination", "Those of the route to this destination"),
   olderThan: optional("older-than", "Those that died at least this long ago: 90s, 15m, 2h, 7d"),
   newerThan: optional("newer-than", "Those that died less than this long ago: 90s, 15m, 2h, 7d")
 }
@@ -25,21 +30,19 @@ export interface GivenFilter {
   readonly type: Option.Option<string>
   readonly error: Option.Option<string>
   readonly key: Option.Option<string>
+  readonly destination: Option.Option<string>
   readonly olderThan: Option.Option<string>
   readonly newerThan: Option.Option<string>
 }
 
 const units = { s: Duration.seconds, m: Duration.minutes, h: Duration.hours, d: Duration.days }
 
-const toAge = (flag: string, given: Option.Option<string>) => {
+/** As flags give an age: 90s, 15m, 2h, 7d. */
+export const toAge = (flag: string, given: Option.Option<string>) => {
   if (Option.isNone(given)) return Effect.undefined
   const [, number, unit] = /^(\d+)([smhd])$/.exec(given.value) ?? []
   return number === undefined || unit === undefined
-    ? Effect.fail(
-      new Problem({
-        line: `--${flag} is ${JSON.stringify(given.value)}: give it as a number and s, m, h or d, like 15m`
-      })
-    )
+    ? misuse(`--${flag} is ${JSON.stringify(given.value)}: give it as a number and s, m, h or d, like 15m`)
     : Effect.succeed(units[unit as keyof typeof units](Number(number)))
 }
 
@@ -49,6 +52,7 @@ export const toFilter = Effect.fnUntraced(function*(given: GivenFilter) {
     type: Option.getOrUndefined(given.type),
     error: Option.getOrUndefined(given.error),
     key: Option.getOrUndefined(given.key),
+    destination: Option.getOrUndefined(given.destination),
     olderThan: yield* toAge("older-than", given.olderThan),
     newerThan: yield* toAge("newer-than", given.newerThan)
   } satisfies DeadFilter
@@ -61,11 +65,11 @@ export const toSelection = Effect.fnUntraced(function*(given: GivenFilter & { re
   const filter = yield* toFilter(given)
   const conditions = Object.values(filter).some((value) => value !== undefined)
   if (conditions === given.all) {
-    return yield* new Problem({
-      line: conditions
+    return yield* misuse(
+      conditions
         ? "--all means every dead letter: give it without conditions"
-        : "say which dead letters: --id, --type, --error, --key, --older-than, --newer-than, or --all for every one"
-    })
+        : "say which dead letters: --id, --type, --error, --key, --destination, --older-than, --newer-than, or --all for every one"
+    )
   }
   return given.all ? "all" : filter as DeadSelection
 })

@@ -9,7 +9,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { Problem } from "./Problem.ts"
+import { absent, misuse, Problem } from "./Problem.ts"
 import { asTable } from "./table.ts"
 import { withTables } from "./withDatabase.ts"
 
@@ -58,7 +58,7 @@ const status = Command.make("status", { name, json }, ({ json, name }) =>
     Effect.gen(function*() {
       const states = yield* ProjectionCatalog.list(name)
       if (states.length === 0) {
-        return yield* new Problem({ line: `there is no projection ${name}: one is known from when it first ran` })
+        return yield* absent(`there is no projection ${name}: one is known from when it first ran`)
       }
       yield* print(states, json)
       if (json) return
@@ -136,7 +136,11 @@ const switchTo = Command.make(
     )
 ).pipe(Command.withDescription("Make another version the live one: the way back after a deployment was rolled back"))
 
-const ids = Flag.String("id").pipe(Flag.atLeast(0), Flag.withDescription("The id of a parked event; may be repeated"))
+const ids = Flag.String("id").pipe(
+  Flag.atLeast(0),
+  Flag.withDefault([]),
+  Flag.withDescription("The id of a parked event; may be repeated")
+)
 const all = Flag.Boolean("all").pipe(
   Flag.withDefault(false),
   Flag.withDescription("All parked events of the projection")
@@ -155,10 +159,10 @@ const changeParked = (
   withTables(() =>
     Effect.gen(function*() {
       if (all === (ids.length > 0)) {
-        return yield* new Problem({ line: "say which parked events: --id, once for each, or --all" })
+        return yield* misuse("say which parked events: --id, once for each, or --all")
       }
       const wrong = ids.find((id) => !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id))
-      if (wrong !== undefined) return yield* new Problem({ line: `--id is ${JSON.stringify(wrong)}, which is no UUID` })
+      if (wrong !== undefined) return yield* misuse(`--id is ${JSON.stringify(wrong)}, which is no UUID`)
       const db = yield* Database.make
       const subscription = yield* ProjectionCatalog.subscriptionNamed(name, Option.getOrUndefined(version))
       const count = yield* change(db, subscription, all ? "all" : ids)

@@ -3,11 +3,12 @@ import { repairLog } from "@zakops/event-store/restoredLog"
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import { withTime } from "./progress.ts"
 import { withTables } from "./withDatabase.ts"
 
 const run = withTables((shown) =>
   Effect.gen(function*() {
-    const { events } = yield* repairLog
+    const { events } = yield* withTime("repairing")(repairLog)
     yield* Console.log(
       events === 0
         ? `the event log in ${shown} belongs to this server: nothing to repair`

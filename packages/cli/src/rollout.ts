@@ -6,7 +6,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { Problem } from "./Problem.ts"
+import { misuse } from "./Problem.ts"
 import { asTable } from "./table.ts"
 import { withTables } from "./withDatabase.ts"
 
@@ -42,9 +42,7 @@ const timeOf = (given: Option.Option<string>) => {
   if (Option.isNone(given)) return Effect.succeed(undefined)
   const time = new Date(given.value)
   return Number.isNaN(time.getTime())
-    ? Effect.fail(
-      new Problem({ line: `--since is ${JSON.stringify(given.value)}, which is no time like 2026-11-24T08:00:00Z` })
-    )
+    ? misuse(`--since is ${JSON.stringify(given.value)}, which is no time like 2026-11-24T08:00:00Z`)
     : Effect.succeed(time)
 }
 

@@ -33,3 +33,20 @@ export const groupsTable = (by: string, groups: ReadonlyArray<DeadGroup>): strin
       when(newest)
     ])
   )
+
+/** Milliseconds that have passed, in the two largest units: `3m 20s`. */
+export const age = (millis: number): string => {
+  const seconds = Math.max(0, millis / 1000)
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)}s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${Math.floor(seconds % 60)}s`
+  const hours = Math.floor(seconds / 3600)
+  return hours < 48 ? `${hours}h ${Math.floor(seconds % 3600 / 60)}m` : `${Math.floor(hours / 24)}d ${hours % 24}h`
+}
+
+/** Names with their values, one a line; those without a value are left out. */
+export const asFields = (fields: ReadonlyArray<readonly [string, string | null | undefined]>): string => {
+  const [first, ...others] = fields.flatMap(([name, value]) =>
+    value === null || value === undefined || value === "" ? [] : [[name, value]]
+  )
+  return first === undefined ? "" : asTable(first, others)
+}

@@ -1,0 +1,75 @@
+/**
+ * Who reads the log: each subscription with its place, how far it is behind, and what it has parked; and what an operator does with what is
+ * parked, with an audit row in the same transaction.
+ */
+import { discardParked, listParked, retryParked } from "@zakops/event-store/parkedEvents"
+import type { ParkedSelection } from "@zakops/event-store/parkedEvents"
+import * as Database from "@zakops/migrations/Database"
+import { InvalidRequest } from "@zakops/outbox"
+import { checkBy, checkText } from "@zakops/outbox/deadLetters/DeadFilter"
+import { recordAudit } from "@zakops/outbox/deadLetters/recordAudit"
+import { uuid } from "@zakops/outbox/emitting/identifiers"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Consumer, ParkedEvent } from "./api/consumers.ts"
+import { pageLimit } from "./reading/pageCursor.ts"
+import { readConsumers } from "./reading/readConsumers.ts"
+
+type Failure = InvalidRequest | SqlError
+
+export class Consumers extends Context.Service<Consumers, {
+  /** All subscriptions by name. Lag is counted up to 10,000 events of each. */
+  readonly list: Effect.Effect<ReadonlyArray<Consumer>, SqlError>
+  /** What a subscription has parked, in the order of the log. */
+  readonly parked: (
+    subscription: string,
+    options?: { readonly limit?: number | undefined }
+  ) => Effect.Effect<ReadonlyArray<ParkedEvent>, Failure>
+  /** Has parked events tried again by whoever runs the subscription. Gives how many. */
+  readonly retryParked: (
+    subscription: string,
+    events: ParkedSelection,
+    options: { readonly by: string }
+  ) => Effect.Effect<number, Failure>
+  /** Gives parked events up for this subscription. Gives how many. */
+  readonly discardParked: (
+    subscription: string,
+    events: ParkedSelection,
+    options: { readonly by: string }
+  ) => Effect.Effect<number, Failure>
+}>()("@zakops/admin/Consumers") {
+  static readonly layer = Layer.effect(
+    Consumers,
+    Effect.map(Database.make, (db) => {
+      const audit = recordAudit(db)
+      const change = (action: "retry parked" | "discard parked", work: typeof retryParked) =>
+        Effect.fnUntraced(function*(subscription: string, events: ParkedSelection, options: { readonly by: string }) {
+          yield* checkText("subscription", subscription)
+          const by = yield* checkBy(options.by)
+          const wrong = events === "all" ? undefined : events.find((id) => !uuid.test(id))
+          if (wrong !== undefined) {
+            return yield* new InvalidRequest({
+              field: "events",
+              problem: `contains ${JSON.stringify(wrong)}, which is no UUID`
+            })
+          }
+          return yield* db.sql.withTransaction(Effect.gen(function*() {
+            const count = yield* work(db, subscription, events)
+            yield* audit({ by, action, filter: { subscription, events }, count })
+            return count
+          }))
+        })
+      return Consumers.of({
+        list: readConsumers(db).pipe(Effect.withSpan("Consumers.list")),
+        parked: Effect.fn("Consumers.parked")(function*(subscription, { limit } = {}) {
+          const most = yield* pageLimit(limit)
+          return yield* listParked(db, yield* checkText("subscription", subscription), most)
+        }),
+        retryParked: change("retry parked", retryParked),
+        discardParked: change("discard parked", discardParked)
+      })
+    })
+  )
+}

@@ -1,0 +1,174 @@
+/** Answers what concerns the log: its readers, projections, streams, and the tail. */
+import * as ProjectionCatalog from "@zakops/event-store/ProjectionCatalog"
+import * as Projection from "@zakops/event-store/Projection"
+import * as Database from "@zakops/migrations/Database"
+import { InvalidRequest } from "@zakops/outbox"
+import { checkText } from "@zakops/outbox/deadLetters/DeadFilter"
+import { recordAudit } from "@zakops/outbox/deadLetters/recordAudit"
+import * as Effect from "effect/Effect"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as Option from "effect/Option"
+import { SqlClient } from "effect/sql/SqlClient"
+import * as Stream from "effect/Stream"
+import { Operator } from "../api/Access.ts"
+import * as Errors from "../api/errors.ts"
+import type { Projection as ProjectionShown } from "../api/consumers.ts"
+import { Api } from "../Api.ts"
+import { Consumers } from "../Consumers.ts"
+import { EventStreams } from "../EventStreams.ts"
+import * as Masking from "../server/Masking.ts"
+import { answering } from "./answering.ts"
+
+const by = Effect.map(Operator, ({ name }) => ({ by: name }))
+
+export const consumers = HttpApiBuilder.group(
+  Api,
+  "consumers",
+  Effect.fn(function*(handlers) {
+    const consumers = yield* Consumers
+    const masking = yield* Masking.make
+    return handlers.handleAll({
+      list: () => answering(consumers.list),
+      parked: ({ query: { limit, subscription } }) =>
+        Effect.map(answering(consumers.parked(subscription, { limit })), (events) => events.map(masking.error)),
+      retryParked: ({ payload: { events, subscription } }) =>
+        answering(Effect.gen(function*() {
+          return { retried: yield* consumers.retryParked(subscription, events, yield* by) }
+        })),
+      discardParked: ({ payload: { events, subscription } }) =>
+        answering(Effect.gen(function*() {
+          return { discarded: yield* consumers.discardParked(subscription, events, yield* by) }
+        }))
+    })
+  })
+)
+
+/** The catalogue's positions are numbers, as progress is; these are the same to the last digit. */
+interface Place {
+  readonly subscription: string
+  readonly position: string
+  readonly newest: string
+}
+
+const toShown = (state: ProjectionCatalog.ProjectionState, place: Place | undefined): ProjectionShown => ({
+  name: state.name,
+  version: state.version,
+  status: state.status,
+  subscription: Projection.subscriptionOf(state),
+  position: place === undefined ? BigInt(Math.trunc(state.position)) : BigInt(place.position),
+  newest: place === undefined ? BigInt(Math.trunc(state.newest)) : BigInt(place.newest),
+  progress: state.newest <= 0 ? 1 : Math.min(1, Math.max(0, state.position / state.newest)),
+  error: state.error,
+  parked: state.parked,
+  runner: state.runner,
+  canReset: state.canReset,
+  resetRequested: state.resetRequested
+})
+
+export const projections = HttpApiBuilder.group(
+  Api,
+  "projections",
+  Effect.fn(function*(handlers) {
+    const db = yield* Database.make
+    const audit = recordAudit(db)
+    const masking = yield* Masking.make
+    const sql = yield* SqlClient
+    const withSql = Effect.provideService(SqlClient, sql)
+    const inOne = db.sql.withTransaction
+    const { table } = db
+    const readPlaces = (subscriptions: ReadonlyArray<string>) =>
+      db.sql<Place>`
+        SELECT subscription, position::text AS position,
+          coalesce((SELECT log.position FROM ${table.agentEvents} AS log ORDER BY log.xid DESC, log.position DESC LIMIT 1), 0)::text AS newest
+        FROM ${table.checkpoints} WHERE subscription = ANY (${subscriptions}::text[])`
+    return handlers.handleAll({
+      list: () =>
+        answering(Effect.gen(function*() {
+          const states = yield* withSql(ProjectionCatalog.list())
+          const places = yield* readPlaces(states.map(Projection.subscriptionOf))
+          return states.map((state) => {
+            const subscription = Projection.subscriptionOf(state)
+            return masking.error(toShown(state, places.find((place) => place.subscription === subscription)))
+          })
+        })),
+      rebuild: ({ payload: { name, version } }) =>
+        answering(inOne(Effect.gen(function*() {
+          const rebuilt = yield* withSql(ProjectionCatalog.requestRebuild(yield* checkText("name", name), version))
+          yield* audit({ ...(yield* by), action: "rebuild", filter: { name, version: rebuilt }, count: 1 })
+          return { version: rebuilt }
+        }))),
+      switch: ({ payload: { name, version } }) =>
+        answering(inOne(Effect.gen(function*() {
+          yield* withSql(ProjectionCatalog.requestSwitch(yield* checkText("name", name), version))
+          yield* audit({ ...(yield* by), action: "switch", filter: { name, version }, count: 1 })
+          return { version }
+        })))
+    })
+  })
+)
+
+/** How many may follow the tail at once: each looks twice a second. */
+const mostTails = 50
+
+export const streams = HttpApiBuilder.group(
+  Api,
+  "streams",
+  Effect.fn(function*(handlers) {
+    const streams = yield* EventStreams
+    const masking = yield* Masking.make
+    let tails = 0
+    const counted = Effect.acquireRelease(
+      Effect.sync(() => {
+        tails++
+      }),
+      () =>
+        Effect.sync(() => {
+          tails--
+        })
+    )
+    return handlers.handleAll({
+      list: ({ query: { after, aggregateType, from, limit } }) =>
+        answering(streams.list({ aggregateType, from }, { after, limit })),
+      events: ({ query: { aggregateId, aggregateType, ...options } }) =>
+        Effect.map(
+          answering(streams.events({ aggregateId, aggregateType }, options)),
+          ({ items, next }) => ({ items: items.map(masking.event), next })
+        ),
+      state: Effect.fnUntraced(function*({ query: { version, ...stream } }) {
+        const state = yield* answering(Effect.catchTag(
+          streams.state(stream, version),
+          "NotFolded",
+          ({ reason }) =>
+            new InvalidRequest({ field: "version", problem: `cannot be folded: ${masking.quote(reason)}` })
+        ))
+        if (Option.isNone(state)) {
+          return yield* new Errors.NotFound({
+            message: `there is no ${version === undefined ? "event" : `version ${version}`} of ${
+              JSON.stringify(stream.aggregateType)
+            } ${JSON.stringify(stream.aggregateId)}`
+          })
+        }
+        const { eventTypes, ...shown } = state.value
+        return masking.state(shown, eventTypes)
+      }),
+      log: ({ query: { after, limit, ...filter } }) =>
+        Effect.map(
+          answering(streams.log(filter, { after, limit })),
+          ({ items, next }) => ({ items: items.map(masking.event), next })
+        ),
+      tail: Effect.fnUntraced(function*({ query: { after, ...filter } }) {
+        if (tails >= mostTails) {
+          return yield* new Errors.TooManyRequests({ message: `${mostTails} follow the tail already`, retryAfter: 10 })
+        }
+        const items = yield* answering(streams.tail(filter, after))
+        // What the database does to a tail that is under way ends it, and the reader asks again from its cursor.
+        const quiet = Stream.catch(items, () => Stream.empty)
+        const shown = Stream.map(
+          quiet,
+          (item) => item._tag === "Event" ? { ...item, event: masking.event(item.event) } : item
+        )
+        return Stream.unwrap(Effect.as(counted, shown))
+      })
+    })
+  })
+)
