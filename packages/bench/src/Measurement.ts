@@ -4,15 +4,28 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Goal } from "./Goal.ts"
+
+/** What one run of a contestant gave. */
+export interface Sample {
+  /** In the race's unit. */
+  readonly value: number
+  /** How many events, transactions or entries it did: what the figures of the whole database are divided by. */
+  readonly count?: number
+  /** What else was measured, by what it is called: bytes of WAL for each event, say. */
+  readonly figures?: Readonly<Record<string, number>>
+}
 
 export interface Contestant {
   readonly name: string
   /** Which settings it runs with, and what it does that the others do not. */
   readonly settings: string
-  /** Not a peer but what the server allows at best, for less work than that of the race: the goal does not go by it. */
+  /** Not a peer but what the server allows at best, for less work than that of the race: no goal goes by it unless it names it. */
   readonly bound?: boolean
-  /** Does the work on an empty database, and gives operations per second. What it sets up is gone with the scope. */
-  readonly run: (databaseUrl: string, size: number) => Effect.Effect<number, unknown, Scope.Scope>
+  /** How much of the race's work it does, where it is so slow that all of it would take minutes: told with its settings. */
+  readonly share?: number
+  /** Does the work on an empty database. What it sets up is gone with the scope. A plain number is the value. */
+  readonly run: (databaseUrl: string, size: number) => Effect.Effect<number | Sample, unknown, Scope.Scope>
 }
 
 export interface Race {
@@ -23,21 +36,42 @@ export interface Race {
   readonly quickSize: number
   /** Ours comes first. */
   readonly contestants: readonly [Contestant, ...ReadonlyArray<Contestant>]
-  /** What the median of ours is to be, as a multiple of each peer's; 0 where the two are only to be known. */
-  readonly goal: number
+  readonly goals: ReadonlyArray<Goal>
+  /** `less` where a smaller value is the better one: a latency, say. */
+  readonly better?: "more" | "less"
 }
 
 export interface Result {
-  readonly race: string
-  readonly unit: string
   readonly contestant: string
   readonly settings: string
   readonly bound: boolean
-  /** Operations per second, one for each round. */
-  readonly rates: ReadonlyArray<number>
+  /** One for each round. */
+  readonly values: ReadonlyArray<number>
   readonly median: number
-  /** Ours by this one; 1 for ours. */
+  /** Ours by this one, or this one by ours where less is better: above 1 ours is ahead. 1 for ours. */
   readonly ratio: number
+  /** Medians of what else was measured. */
+  readonly figures: Readonly<Record<string, number>>
+}
+
+/** The race with ours and those whose names contain `name`, and the goals that need nobody else. */
+export const narrowed = (race: Race, name: string): Race => {
+  const [ours, ...others] = race.contestants
+  const left = others.filter((contestant) => contestant.name.includes(name) || contestant.name.startsWith(ours.name))
+  const names = new Set([ours, ...left].map(({ name }) => name))
+  return {
+    ...race,
+    contestants: [ours, ...left],
+    goals: race.goals.filter(({ needs }) => needs.every((who) => names.has(who)))
+  }
+}
+
+/** A race that was run. */
+export interface Ran {
+  readonly race: Race
+  /** How much work each run was. */
+  readonly size: number
+  readonly results: ReadonlyArray<Result>
 }
 
 export const median = (values: ReadonlyArray<number>): number => {
@@ -48,19 +82,33 @@ export const median = (values: ReadonlyArray<number>): number => {
     : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2
 }
 
-export const toResults = (race: Race, rates: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray<Result> => {
-  const ours = median(rates[0] ?? [])
+/** The value below which a share of them lies: `percentile(latencies, 0.99)`. */
+export const percentile = (values: ReadonlyArray<number>, share: number): number => {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN
+}
+
+const figuresOf = (samples: ReadonlyArray<Sample>): Readonly<Record<string, number>> => {
+  const names = [...new Set(samples.flatMap(({ figures = {} }) => Object.keys(figures)))]
+  return Object.fromEntries(
+    names.map((name) => [name, median(samples.flatMap(({ figures }) => figures?.[name] ?? []))])
+  )
+}
+
+/** @param samples of each contestant, those of its rounds */
+export const toResults = (race: Race, samples: ReadonlyArray<ReadonlyArray<Sample>>): ReadonlyArray<Result> => {
+  const medianOf = (index: number) => median((samples[index] ?? []).map(({ value }) => value))
+  const ours = medianOf(0)
   return race.contestants.map((contestant, index) => {
-    const own = rates[index] ?? []
+    const own = medianOf(index)
     return {
-      race: race.name,
-      unit: race.unit,
       contestant: contestant.name,
       settings: contestant.settings,
       bound: contestant.bound ?? false,
-      rates: own,
-      median: median(own),
-      ratio: ours / median(own)
+      values: (samples[index] ?? []).map(({ value }) => value),
+      median: own,
+      ratio: race.better === "less" ? own / ours : ours / own,
+      figures: figuresOf(samples[index] ?? [])
     }
   })
 }

@@ -1,6 +1,14 @@
 /** A bar for each contestant, as SVG that reads on a light and on a dark page. */
 const escape = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
 
+/** A number as one reads it: no more digits than mean something. */
+export const told = (value: number): string =>
+  Number.isNaN(value)
+    ? "none"
+    : value >= 100
+    ? Math.round(value).toLocaleString("en")
+    : value.toLocaleString("en", { maximumSignificantDigits: 3 })
+
 const rowHeight = 36
 const labelWidth = 190
 const barWidth = 400
@@ -15,7 +23,7 @@ export const barChart = (unit: string, bars: ReadonlyArray<readonly [label: stri
   <rect x="${labelWidth}" y="${y}" width="${width.toFixed(1)}" height="${rowHeight - 12}" rx="3" fill="${
       index === 0 ? "#2f6fde" : "#8a94a6"
     }"/>
-  <text x="${labelWidth + width + 8}" y="${y + 17}">${Math.round(value).toLocaleString("en")} ${escape(unit)}</text>`
+  <text x="${labelWidth + width + 8}" y="${y + 17}">${told(value)} ${escape(unit)}</text>`
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${
     labelWidth + barWidth + 160

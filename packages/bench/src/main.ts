@@ -1,29 +1,25 @@
 /**
- * `bench [suite] [--quick] [--rounds N] [--json FILE] [--report]`: measures ours and its peers side by side, in one run, on an embedded
+ * `bench [suite] [--race NAME] [--quick] [--rounds N] [--json FILE] [--report]`: measures ours and its peers side by side, in one run, on an embedded
  * Postgres 18 or the server of DATABASE_URL.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { start } from "@zakops/deal-desk/EmbeddedPostgres"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { writeFile } from "node:fs/promises"
 import packageJson from "../package.json" with { type: "json" }
-import { eventStoreRaces } from "./eventStoreRaces.ts"
-import type { Race } from "./Measurement.ts"
-import { asText, environment, writeReport } from "./report.ts"
-import { retentionRaces } from "./retentionRaces.ts"
-import { runRace } from "./runRace.ts"
-
-const suites: { readonly [suite: string]: ReadonlyArray<Race> } = {
-  "event-store": eventStoreRaces,
-  retention: retentionRaces
-}
+import type { Ran } from "./Measurement.ts"
+import { narrowed } from "./Measurement.ts"
+import { makeProgress } from "./progress.ts"
+import { ProfileFolder } from "./profile.ts"
+import { asJson, asText, summary, writeReport } from "./report.ts"
+import { runRace, runsOf } from "./runRace.ts"
+import { environment, server } from "./server.ts"
+import { suites } from "./suites.ts"
 
 const suite = Argument.Literals("suite", ["all", ...Object.keys(suites)]).pipe(
   Argument.withDefault("all"),
@@ -33,41 +29,67 @@ const quick = Flag.Boolean("quick").pipe(
   Flag.withDefault(false),
   Flag.withDescription("Less work for each run: to see that it works")
 )
-const rounds = Flag.Int("rounds").pipe(Flag.withDefault(3), Flag.withDescription("How often each contestant runs"))
+const rounds = Flag.Int("rounds").pipe(
+  Flag.withDefault(3),
+  Flag.withDescription("How often each contestant runs, besides a first time that does not count")
+)
+const only = Flag.String("only").pipe(
+  Flag.optional,
+  Flag.withDescription("Only contestants with this in their name, besides ours: goals that name others are left out")
+)
+const race = Flag.String("race").pipe(
+  Flag.optional,
+  Flag.withDescription("Only races with this in their name")
+)
+const profile = Flag.String("profile").pipe(
+  Flag.optional,
+  Flag.withDescription("Write a .cpuprofile of each measured run into this folder; it slows them down")
+)
 const json = Flag.String("json").pipe(Flag.optional, Flag.withDescription("Write the results to this file"))
 const report = Flag.Boolean("report").pipe(
   Flag.withDefault(false),
   Flag.withDescription("Write docs/benchmarks.md, with charts")
 )
 
-/** Enough memory that the work fits, and no checkpoint in the middle of a run; fsync and synchronous_commit stay on. */
-const serverSettings = { shared_buffers: "1GB", max_wal_size: "8GB" }
-
-const run = ({ json, quick, report, rounds, suite }: {
+const run = ({ json, only, profile, quick, race, report, rounds, suite }: {
   readonly json: Option.Option<string>
+  readonly only: Option.Option<string>
+  readonly profile: Option.Option<string>
   readonly quick: boolean
+  readonly race: Option.Option<string>
   readonly report: boolean
   readonly rounds: number
   readonly suite: string
 }) =>
   Effect.scoped(Effect.gen(function*() {
-    const given = yield* Effect.orDie(Config.option(Config.String("DATABASE_URL")))
-    const url = Option.isSome(given) ? given.value : yield* start(serverSettings)
-    const races = suite === "all" ? Object.values(suites).flat() : suites[suite] ?? []
+    const measuredOn = yield* server
+    const all = (suite === "all" ? Object.values(suites).flat() : suites[suite] ?? []).filter(({ name }) =>
+      name.includes(Option.getOrElse(race, () => ""))
+    )
+    const races = Option.match(only, { onNone: () => all, onSome: (name) => all.map((race) => narrowed(race, name)) })
+    const about = yield* environment(measuredOn)
     // On stderr, so that the results alone are the output.
-    const progress = (line: string) => void process.stderr.write(`${line}\n`)
-    const results = yield* Effect.forEach(races, (race) => runRace(race, url, { rounds, quick, progress }))
-    const about = yield* environment(url, Option.isNone(given))
-    yield* Console.log(asText(races, results))
-    const everything = { about, quick, rounds, results: results.flat() }
+    process.stderr.write(`${about}\n`)
+    const progress = makeProgress(runsOf(races, rounds))
+    const runs: Array<Ran> = []
+    yield* Effect.forEach(races, (race) =>
+      Effect.gen(function*() {
+        runs.push(yield* runRace(race, measuredOn.url, { rounds, quick, progress }))
+        // What has been measured by now, also where a later race fails.
+        if (report) yield* writeReport(runs, about)
+      }), { discard: true }).pipe(
+        Effect.provideService(ProfileFolder, Option.getOrUndefined(profile))
+      )
+    progress.end()
+    yield* Console.log(`${asText(runs)}\n\n${summary(runs)}`)
     if (Option.isSome(json)) {
+      const everything = { about, quick, rounds, races: asJson(runs) }
       yield* Effect.promise(() => writeFile(json.value, `${JSON.stringify(everything, undefined, 2)}\n`))
     }
-    if (report) yield* writeReport(races, results, about)
   }))
 
 Command.run(
-  Command.make("bench", { suite, quick, rounds, json, report }, run).pipe(
+  Command.make("bench", { suite, quick, rounds, race, only, profile, json, report }, run).pipe(
     Command.withDescription("Measure ours and its peers side by side")
   ),
   { version: packageJson.version }

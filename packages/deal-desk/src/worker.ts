@@ -5,6 +5,7 @@ import { InboxGuard } from "@zakops/inbox"
 import * as OutboxLive from "@zakops/outbox/OutboxLive"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { layerBroker } from "./broker.ts"
 import { mailer } from "./consumers.ts"
 import { pipeline, timeline } from "./projections.ts"
 
@@ -20,4 +21,6 @@ const readers = Layer.effectDiscard(
 ).pipe(Layer.provide(InboxGuard.layer))
 
 /** Needs the client, and the settings of the outbox. */
-export const layerWorker = Layer.merge(OutboxLive.layer.pipe(Layer.provide(EventLog.layerPublisher)), readers)
+export const layerWorker = Layer.merge(OutboxLive.layer.pipe(Layer.provide(EventLog.layerPublisher)), readers).pipe(
+  Layer.provide(layerBroker)
+)

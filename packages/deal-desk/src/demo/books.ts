@@ -68,7 +68,7 @@ export const readBooks = Effect.fnUntraced(function*(accounts: Accounts) {
         WHERE e.aggregate_type = 'deal' AND e.aggregate_id = deal::text AND e.stream_version IS NOT NULL
         ORDER BY e.stream_version DESC LIMIT 1)) AS reported
     FROM unnest(${[...accounts.keys()]}::uuid[]) AS deal`
-  const skips = yield* Metric.value(skipped)
+  const skips = yield* Metric.value(skipped("mailer"))
 
   const books = {
     emitted: 0,

@@ -31,6 +31,7 @@ import { start } from "../EmbeddedPostgres.ts"
 import { layerServer } from "../server.ts"
 import { makeTables } from "../tables.ts"
 import { faultsIn, readBooks } from "./books.ts"
+import { serveConsole } from "./console.ts"
 import { installFaults } from "./faults.ts"
 import { layerNotes, Notes } from "./Notes.ts"
 import { play } from "./scenario.ts"
@@ -65,7 +66,9 @@ const demo = Effect.gen(function*() {
     yield* installFaults
     const { address } = yield* Effect.map(Layer.build(serve), (context) => Context.get(context, HttpServer.HttpServer))
     const api = HttpServer.formatAddress(address)
-    const title = `Deal desk: ${api}/docs. Waits between attempts are 100 times shorter than in production`
+    const console = yield* serveConsole
+    const title =
+      `Console: ${console}   Deal desk: ${api}/docs   Waits between attempts are 100 times shorter than in production`
     yield* tell(title)
     yield* Effect.forkScoped(show(title, terminal))
     const traffic = yield* makeTraffic(api)

@@ -22,8 +22,9 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
-import type { Contestant, Race } from "./Measurement.ts"
-import { rateOf } from "./runRace.ts"
+import { times } from "../Goal.ts"
+import type { Contestant, Race } from "../Measurement.ts"
+import { rateOf } from "../measure.ts"
 
 const range = (count: number) => Array.from({ length: count }, (_, n) => n)
 
@@ -94,7 +95,7 @@ const whileItRuns: Race = {
   unit: "events/s",
   size: 60_000,
   quickSize: 10_000,
-  goal: 0.85,
+  goals: [times("deleting", "keeping", 0.85)],
   contestants: [
     contestant(
       "deleting",
@@ -136,7 +137,7 @@ const deletion: Race = {
   unit: "entries/s",
   size: 200_000,
   quickSize: 20_000,
-  goal: 0,
+  goals: [],
   contestants: [
     contestant("batches", "batches of 1,000 with pauses of 20 ms; one table", (size) =>
       Effect.gen(function*() {
@@ -199,7 +200,7 @@ const life: Race = {
   unit: "entries/s",
   size: 60_000,
   quickSize: 10_000,
-  goal: 1,
+  goals: [times("plain", "partitioned", 1)],
   contestants: [
     contestant(
       "plain",

@@ -26,8 +26,9 @@ import * as Schema from "effect/Schema"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
 import { Client, Pool } from "pg"
-import type { Contestant, Race } from "./Measurement.ts"
-import { rateOf } from "./runRace.ts"
+import { timesEachPeer } from "../Goal.ts"
+import type { Contestant, Race } from "../Measurement.ts"
+import { rateOf } from "../measure.ts"
 
 const connections = 16
 
@@ -100,7 +101,7 @@ const toManyStreams = (callers: number): Race => ({
   unit: "appends/s",
   size: 20_000,
   quickSize: 3_000,
-  goal: 2,
+  goals: [timesEachPeer(2)],
   contestants: [
     ours("EventStore.write, pool of 16; writes the outbox as well", (size) =>
       Effect.gen(function*() {
@@ -135,7 +136,7 @@ const toOneStream: Race = {
   unit: "appends/s",
   size: 4_000,
   quickSize: 800,
-  goal: 2,
+  goals: [timesEachPeer(2)],
   contestants: [
     ours("EventStore.write, expecting any version; writes the outbox as well", (size) =>
       Effect.gen(function*() {
@@ -185,7 +186,7 @@ const oneWriter: Race = {
   unit: "appends/s",
   size: 5_000,
   quickSize: 500,
-  goal: 2,
+  goals: [timesEachPeer(2)],
   contestants: [
     ours("EventStore.write at the expected version; writes the outbox as well", (size) =>
       Effect.gen(function*() {
@@ -243,7 +244,7 @@ const catchUp: Race = {
   unit: "events/s",
   size: 50_000,
   quickSize: 10_000,
-  goal: 2,
+  goals: [timesEachPeer(2)],
   contestants: [
     ours("Subscription.make, batchSize 500", (size) =>
       Effect.gen(function*() {

@@ -1,0 +1,84 @@
+/** What order costs: a full outbox with keys against the same without. */
+import { Transient } from "@zakops/events/EventPublisher"
+import type { External } from "@zakops/events/EventPublisher"
+import type { EmitOptions } from "@zakops/outbox"
+import { OutboxProcessor } from "@zakops/outbox/OutboxProcessor"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { times } from "../Goal.ts"
+import { analyze, measured, untilTrue } from "../measure.ts"
+import type { Contestant, Race } from "../Measurement.ts"
+import { emitMany, toExternal } from "../ours/drain.ts"
+import { layerExternal, ours } from "../ours/services.ts"
+import { numberOf } from "../payload.ts"
+import { countUntil, draining } from "../peers/Drainer.ts"
+
+const settings = { batchSize: 4000 }
+const unkeyed = "zakops, no key"
+
+const keyed = (name: string, about: string, keyOf: (n: number) => Partial<EmitOptions>): Contestant =>
+  draining({ name, settings: about }, toExternal(settings, keyOf))
+
+const hot = "one hot key"
+
+/** Half of the entries have the key of one that fails at once, and is told to come again in an hour. */
+const blockedHead: Contestant = {
+  name: "hot key that waits",
+  settings: "half of all behind one entry whose first attempt has failed and waits an hour; the rate of the others",
+  run: (url, size) =>
+    Effect.gen(function*() {
+      const calls = countUntil()
+      const publisher: External = {
+        _tag: "External",
+        destination: "nowhere",
+        publish: ({ data }) =>
+          numberOf(data) === 0
+            ? Effect.fail(new Transient({ reason: "not now", retryAfter: Duration.hours(1) }))
+            : Effect.sync(() => calls.hit())
+      }
+      const services = yield* ours(url, { publisher: layerExternal(publisher), settings })
+      const others = size / 2
+      yield* Effect.provideContext(
+        emitMany(size, (n) => ({ orderingKey: n % 2 === 0 ? hot : `key ${n % 10_000}` })),
+        services
+      )
+      yield* analyze(url)
+      const finished = yield* untilTrue(
+        url,
+        `NOT EXISTS (SELECT FROM zakops.outbox WHERE NOT finished AND ordering_key <> '${hot}')`
+      )
+      const drain = Effect.gen(function*() {
+        yield* Context.get(services, OutboxProcessor).start
+        yield* calls.until(others)
+        yield* finished
+      })
+      return { ...yield* measured(url, others, drain), count: others }
+    })
+}
+
+export const orderRaces: ReadonlyArray<Race> = [{
+  name: "drain with ordering keys",
+  unit: "events/s",
+  size: 100_000,
+  quickSize: 10_000,
+  contestants: [
+    draining({ name: unkeyed, settings: "external publisher, OUTBOX_BATCH_SIZE 4000" }, toExternal(settings)),
+    keyed("1,000 keys", "evenly spread", (n) => ({ orderingKey: `key ${n % 1000}` })),
+    keyed(
+      "100,000 keys",
+      "evenly spread: one entry each, in the whole bench",
+      (n) => ({ orderingKey: `key ${n % 100_000}` })
+    ),
+    keyed("hot key", "half of all with one key, the others spread over 5,000", (n) => ({
+      orderingKey: n % 2 === 0 ? hot : `key ${n % 10_000}`
+    })),
+    blockedHead
+  ],
+  goals: [
+    times("1,000 keys", unkeyed, 0.8),
+    times("100,000 keys", unkeyed, 0.8),
+    times("hot key", unkeyed, 0.8),
+    times("hot key that waits", unkeyed, 0.8)
+  ]
+}]
