@@ -38,7 +38,9 @@ export const nullable = [
   "waits_for",
   "claimed_by",
   "died_at",
-  "discarded_at"
+  "discarded_at",
+  "destination",
+  "event_id"
 ] as const
 
 const one = (column: string, values: ReadonlyArray<string>, expected: Expectation = delivered) =>
@@ -198,6 +200,12 @@ const keys: ReadonlyArray<ProducerCase> = [
     expected: delivered,
     sameKey: true
   })),
+  ...["-9223372036854775808", "-9223372036854775807", "9007199254740993"].map((seq) => ({
+    name: `first of its key, seq ${seq}`,
+    columns: { ordering_key: `'seq ${seq}'`, seq },
+    expected: delivered,
+    sameKey: seq.startsWith("-")
+  })),
   {
     name: "blocks while pending",
     columns: { ordering_key: "'b'", blocks: "true" },
@@ -242,6 +250,18 @@ const keys: ReadonlyArray<ProducerCase> = [
   }
 ]
 
+/** An event_id counts only where there is a destination, and no worker here runs one. */
+const routes: ReadonlyArray<ProducerCase> = [
+  ...one("event_id", ["gen_random_uuid()", "'00000000-0000-0000-0000-000000000000'"]),
+  ...one("event_id", ["'deal-123'"], byPostgres("22P02", /uuid/)),
+  ...one("destination", ["''", "'no such route'", "'__proto__'", "repeat('x', 2000)"], rests),
+  {
+    name: "destination of 1 MB that does not compress",
+    columns: { destination: "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 32768) AS i)" },
+    expected: byPostgres("54000", /index/)
+  }
+]
+
 export const producerCases: ReadonlyArray<ProducerCase> = [
   ...nulls,
   ...data,
@@ -249,5 +269,6 @@ export const producerCases: ReadonlyArray<ProducerCase> = [
   ...numbers,
   ...times,
   ...words,
-  ...keys
+  ...keys,
+  ...routes
 ]

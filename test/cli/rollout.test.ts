@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
 import * as TestDatabase from "../support/TestDatabase.ts"
-import { run } from "../support/zakops.ts"
+import { run } from "../support/commandLine.ts"
 
 const zakops = (command: string) =>
   Effect.flatMap(TestDatabase.DatabaseUrl, (DATABASE_URL) => run(command, { DATABASE_URL }))
@@ -40,7 +40,7 @@ layer(TestDatabase.layerEmpty, { excludeTestServices: true })("zakops rollout re
         firstIds: {}
       }])
       const wrong = yield* zakops("rollout report --since yesterday")
-      assert.strictEqual(wrong.code, 1)
+      assert.strictEqual(wrong.code, 2)
       assert.match(wrong.stderr, /^zakops: --since is "yesterday"/)
     }))
 })

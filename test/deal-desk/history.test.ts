@@ -30,7 +30,9 @@ describe("the history of the deal desk", () => {
           data,
           traceId: null,
           headers: {},
-          createdAt: new Date(0)
+          createdAt: new Date(0),
+          orderingKey: null,
+          sequence: null
         })
         assert.deepStrictEqual(event.data, newest as typeof event.data)
       })

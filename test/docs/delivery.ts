@@ -46,7 +46,7 @@ export const WithLimits = OutboxLive.pipe(
 
 export const holdInvoices = Effect.gen(function*() {
   const flow = yield* FlowControl
-  yield* flow.pause({ type: "invoice.sent" }, "ann")
+  yield* flow.pause({ type: "invoice.sent" }, { by: "ann" })
   yield* Effect.logInfo("paused", yield* flow.paused)
-  yield* flow.resume({ type: "invoice.sent" }, "ann")
+  yield* flow.resume({ type: "invoice.sent" }, { by: "ann" })
 })

@@ -134,7 +134,9 @@ layer(App, { excludeTestServices: true })("the worked example of event sourcing"
         data: JSON.parse(event.json),
         traceId: null,
         headers: {},
-        createdAt: new Date(0)
+        createdAt: new Date(0),
+        orderingKey: null,
+        sequence: null
       })
       assert.strictEqual((yield* read).data.name, "Jane")
       yield* forget(customerId)

@@ -1,4 +1,4 @@
-/** The examples of docs/processing.md and docs/operating.md. */
+/** The examples of docs/processing.md and docs/operations.md. */
 import * as EventLog from "@zakops/event-store/EventLog"
 import { Maintenance, OutboxLive, OutboxOverview, OutboxProcessor, RetryPolicy } from "@zakops/outbox"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"

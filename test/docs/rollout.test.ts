@@ -51,7 +51,9 @@ layer(Live, { excludeTestServices: true })("the options of the pages", (it) => {
         data: { dealId: "7", title: "t" },
         traceId: null,
         headers: {},
-        createdAt: new Date(0)
+        createdAt: new Date(0),
+        orderingKey: null,
+        sequence: null
       }))
       assert.instanceOf(error, RetryAfter)
       assert.deepInclude(error, { duration: Duration.minutes(3) })

@@ -155,7 +155,9 @@ layer(Live, { excludeTestServices: true })("personal fields", (it) => {
         data,
         traceId: null,
         headers: {},
-        createdAt: new Date(0)
+        createdAt: new Date(0),
+        orderingKey: null,
+        sequence: null
       })
       const enciphered = (customerId: string, name: string) =>
         Effect.map(

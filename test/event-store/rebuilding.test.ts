@@ -106,7 +106,7 @@ layer(OnLog, { excludeTestServices: true })("a rebuild", (it) => {
         Metric.snapshot,
         (metrics) =>
           metrics.find(({ attributes, id }) =>
-            id === "zakops_subscription_lag_events" && attributes?.["subscription"] === "projection versions v1"
+            id === "zakops.subscription.lag.events" && attributes?.["subscription"] === "projection versions v1"
           ) ?? assert.fail("it was not measured")
       )
       // No measurement gives that: the next one is seen by its going.

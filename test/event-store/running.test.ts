@@ -231,12 +231,12 @@ layer(Live, { excludeTestServices: true })("a subscription", (it) => {
         Effect.map(
           Metric.snapshot,
           (metrics) =>
-            metrics.find((metric) =>
-              metric.id === `zakops_subscription_lag_${what}` && metric.attributes?.["subscription"] === "lagging"
-            )?.state as { readonly value: number } | undefined
+            metrics.find((metric) => metric.id === what && metric.attributes?.["subscription"] === "lagging")?.state as
+              | { readonly value: number }
+              | undefined
         )
-      yield* eventually(Effect.map(gauge("events"), (state) => state?.value === 7))
-      const { value = 0 } = (yield* gauge("seconds")) ?? {}
+      yield* eventually(Effect.map(gauge("zakops.subscription.lag.events"), (state) => state?.value === 7))
+      const { value = 0 } = (yield* gauge("zakops.subscription.lag")) ?? {}
       assert.isAtLeast(value, 90)
       assert.isBelow(value, 150)
     })))

@@ -31,7 +31,9 @@ const envelope = (schemaVersion: number, data: unknown): EventEnvelope => ({
   data,
   traceId: null,
   headers: {},
-  createdAt: new Date(0)
+  createdAt: new Date(0),
+  orderingKey: null,
+  sequence: null
 })
 
 describe("making an event", () => {

@@ -32,7 +32,9 @@ const envelope = (eventType: string, data: unknown, schemaVersion = 2): EventEnv
   data,
   traceId: null,
   headers: {},
-  createdAt: new Date(0)
+  createdAt: new Date(0),
+  orderingKey: null,
+  sequence: null
 })
 
 /** Hands out the batches once each, and then `taken` is done. */

@@ -29,7 +29,9 @@ const envelope = (): EventEnvelope => ({
   data: 1,
   traceId: null,
   headers: {},
-  createdAt: new Date(0)
+  createdAt: new Date(0),
+  orderingKey: null,
+  sequence: null
 })
 
 const sourceOf = (event: EventEnvelope): EventSource => ({

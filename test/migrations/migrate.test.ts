@@ -70,7 +70,9 @@ layer(TestDatabase.layer)("the tables", (it) => {
         "redrives integer not null default 0",
         "died_at timestamp with time zone",
         "discarded_at timestamp with time zone",
-        "shadow boolean not null default false"
+        "shadow boolean not null default false",
+        "destination text",
+        "event_id uuid"
       ])
     }))
 
@@ -94,7 +96,7 @@ layer(TestDatabase.layer)("the tables", (it) => {
       const sql = yield* SqlClient
       const indexes = yield* sql<{ definition: string }>`
         SELECT pg_get_indexdef(indexrelid) AS definition FROM pg_index WHERE indrelid = 'zakops.outbox'::regclass`
-      assert.lengthOf(indexes, 11)
+      assert.lengthOf(indexes, 16)
       for (const { definition } of indexes) {
         assert.notMatch(definition, /status|attempts|last_attempt_at|claim_id|lease_until/)
       }
@@ -108,7 +110,7 @@ layer(TestDatabase.layer)("the tables", (it) => {
         FROM generate_series(1, 5000) n`
       yield* sql`ANALYZE zakops.outbox`
       const plan = yield* sql<{ "QUERY PLAN": string }>`EXPLAIN SELECT ctid FROM zakops.outbox
-        WHERE NOT finished AND waits_for IS NULL AND ordering_key IS NULL AND coalesce(next_attempt_at, '-infinity'::timestamptz) <= statement_timestamp()
+        WHERE NOT finished AND waits_for IS NULL AND ordering_key IS NULL AND destination IS NULL AND coalesce(next_attempt_at, '-infinity'::timestamptz) <= statement_timestamp()
           AND (status IS DISTINCT FROM 'processing' OR lease_until IS NULL OR lease_until < statement_timestamp())
         ORDER BY coalesce(next_attempt_at, '-infinity'::timestamptz), seq LIMIT 100 FOR UPDATE SKIP LOCKED`
       assert.include(plan.map((line) => line["QUERY PLAN"]).join("\n"), "Index Scan using outbox_due")
@@ -137,7 +139,7 @@ layer(TestDatabase.layerEmpty)("migrating", (it) => {
       const error = yield* Effect.flip(requireMigrated)
       assert.strictEqual(
         error.message,
-        "the tables in schema zakops are at version 0 and version 3 is needed: run \"zakops migrate\""
+        "the tables in schema zakops are at version 0 and version 4 is needed: run \"zakops migrate\""
       )
     }))
 
@@ -149,7 +151,7 @@ layer(TestDatabase.layerEmpty)("migrating", (it) => {
         promisify(execFile)(process.execPath, [script], { env: { ...process.env, DATABASE_URL } })
       )
       const outputs = yield* Effect.all(Arr.replicate(run, 8), { concurrency: "unbounded" })
-      assert.sameMembers(outputs.map(({ stdout }) => stdout), ["3", "0", "0", "0", "0", "0", "0", "0"])
+      assert.sameMembers(outputs.map(({ stdout }) => stdout), ["4", "0", "0", "0", "0", "0", "0", "0"])
       assert.deepStrictEqual(yield* migrate, [])
       yield* requireMigrated
     }))
@@ -178,7 +180,7 @@ layer(TestDatabase.layerEmpty)("migrating over an earlier system's tables", (it)
         sql`SELECT id, correlation_id, payload FROM zakops.agent_events ORDER BY id`
       ])
       const before = yield* read
-      assert.lengthOf(yield* migrate, 3)
+      assert.lengthOf(yield* migrate, 4)
       assert.deepStrictEqual(yield* migrate, [])
       assert.deepStrictEqual(yield* read, before)
       const states =

@@ -14,7 +14,7 @@ import * as Personal from "@zakops/events/Personal"
 import { SubjectKeys } from "@zakops/events/SubjectKeys"
 import * as Database from "@zakops/migrations/Database"
 import { BlockedKeys, DeadLetters, FlowControl, Maintenance, Outbox, OutboxConfig } from "@zakops/outbox"
-import { OutboxProcessor, OutboxWriter, RolloutReport, TransactionalPublisher } from "@zakops/outbox"
+import { OutboxProcessor, OutboxWriter, RolloutReport, Routes, TransactionalPublisher } from "@zakops/outbox"
 import type { EmitOptions, OutboxSettings } from "@zakops/outbox"
 import * as OutboxLive from "@zakops/outbox/OutboxLive"
 import * as Duration from "effect/Duration"
@@ -30,6 +30,7 @@ import { DealMade } from "../support/events.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
 import { layerAs, layerDatabase, schema, urlOf } from "../support/logins.ts"
 import { eventually } from "../support/outbox.ts"
+import { fakeRoute } from "../support/routes.ts"
 import { startProxy } from "../support/proxy.ts"
 import { run } from "../support/zakops.ts"
 
@@ -203,6 +204,35 @@ layer(layerDatabase, { excludeTestServices: true })("what it is for is allowed",
       }).pipe(Effect.provide(toLog("both"), { local: true }))
     }))
 
+  it.effect("to a worker: the entries of routes, and its own report", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      yield* emptyOutbox
+      yield* sql`TRUNCATE ${sql(schema)}.samples`
+      const route = fakeRoute("a route")
+      yield* Effect.provide(emitDeal({ orderingKey: "k" }), toLog("emitter"), { local: true })
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* (yield* OutboxProcessor).start
+        yield* eventually(Effect.sync(() => route.arrived.length === 1))
+        yield* eventually(Effect.map(
+          sql`SELECT FROM ${sql(schema)}.samples WHERE kind = 'emitted' AND value > 0`,
+          (rows) => rows.length > 0
+        ))
+      })).pipe(
+        Effect.provide(toLog("worker").pipe(Layer.provide(Layer.succeed(Routes, [{ to: route.to }]))), { local: true })
+      )
+      const { to } = fakeRoute("another")
+      yield* Effect.provide(emitDeal(), toLog("emitter"), { local: true })
+      const predicated = Layer.succeed(Routes, [{ to, when: () => true }])
+      yield* Effect.flatMap(OutboxProcessor, ({ drain }) => drain).pipe(
+        Effect.provide(elsewhere("worker").pipe(Layer.provide(predicated)), { local: true })
+      )
+      assert.lengthOf(
+        yield* sql`SELECT FROM ${sql(schema)}.outbox WHERE destination = 'another' AND status = 'delivered'`,
+        1
+      )
+    }))
+
   it.effect("to a worker: deleting what is old, from every table, and letting keys forward", () =>
     Effect.gen(function*() {
       yield* emptyOutbox
@@ -257,8 +287,8 @@ layer(layerDatabase, { excludeTestServices: true })("what it is for is allowed",
         assert.strictEqual(yield* dead.discard({ key: "c" }, by), 2)
         assert.strictEqual(yield* dead.redrive({ key: "many" }, by), 1100)
         const flow = yield* FlowControl
-        assert.isTrue(yield* flow.pause({ destination: "the test's destination" }, "me"))
-        assert.isTrue(yield* flow.resume({ destination: "the test's destination" }, "me"))
+        assert.isTrue(yield* flow.pause({ destination: "the test's destination" }, { by: "me" }))
+        assert.isTrue(yield* flow.resume({ destination: "the test's destination" }, { by: "me" }))
       }).pipe(Effect.provide(elsewhere("worker"), { local: true }))
     }))
 

@@ -20,7 +20,7 @@ import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 import { randomUUID } from "node:crypto"
-import { claim } from "../support/outbox.ts"
+import { claim, mainLane } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const lease = Duration.seconds(30)
@@ -289,7 +289,12 @@ layer(OnVirtualTime)("the SQL and EntryLifecycle", (it) => {
           // What the worker that believes it holds the entry writes, whatever has become of the entry.
           const fact = Result.getOrThrow(decide(asProcessing(attempts), command))
           const settled = fact._tag === "Delivered"
-            ? yield* settleDelivered(db)([held])
+            ? yield* settleDelivered(db, mainLane())([{
+              ...held,
+              eventType: "",
+              shadow: false,
+              envelope: Result.fail("")
+            }])
             : yield* settle([{ entry: held, fact: undelivered(fact), outcome: "failed" }])
           assert.strictEqual(settled.length === 1, Result.isSuccess(apply(command, now)), "the fence")
         }

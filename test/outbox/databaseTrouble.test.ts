@@ -246,7 +246,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a database", (it) => {
           yield* eventually(Effect.sync(() => proxy.connections() === 1))
           yield* Effect.sleep("100 millis")
           proxy.deafen()
-          yield* eventually(Effect.sync(() => lines.some((line) => line.includes("no longer hearing anything"))), 20)
+          yield* eventually(Effect.sync(() => lines.some((line) => line.includes("no longer hearing anything"))), 30)
           yield* eventually(Effect.sync(() => proxy.connections() === 1))
           yield* Effect.sleep("200 millis")
           const elsewhere = yield* Layer.build(over({ url }))

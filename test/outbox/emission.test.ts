@@ -4,6 +4,7 @@ import type { Event } from "@zakops/events/EventDefinition"
 import type { Emission } from "@zakops/outbox"
 import { toEntry } from "@zakops/outbox/emitting/toEntry"
 import { traceIdOf } from "@zakops/outbox/emitting/identifiers"
+import { nowhere } from "@zakops/outbox/emitting/Origin"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -21,7 +22,7 @@ const emission: Emission = { event, correlationId: "0190a8f2-0000-7000-8000-0000
 
 /** The field that is refused, or undefined. */
 const refused = (changed: Omit<Partial<Emission>, "event"> & { readonly event?: Partial<Event> }) =>
-  Result.match(toEntry({ ...emission, ...changed, event: { ...event, ...changed.event } }, null, limits), {
+  Result.match(toEntry({ ...emission, ...changed, event: { ...event, ...changed.event } }, nowhere, limits), {
     onFailure: (error) => error.field,
     onSuccess: () => undefined
   })
@@ -72,7 +73,10 @@ describe("an emission", () => {
   )
 
   it("gets an id that sorts after those before it, the default of attempts, and the span's trace id", () => {
-    const entries = Array.from({ length: 100 }, () => Result.getOrThrow(toEntry(emission, "ab".repeat(16), limits)))
+    const entries = Array.from(
+      { length: 100 },
+      () => Result.getOrThrow(toEntry(emission, { ...nowhere, traceId: "ab".repeat(16) }, limits))
+    )
     const ids = entries.map((entry) => entry.id)
     assert.deepStrictEqual(ids, ids.toSorted())
     assert.strictEqual(new Set(ids).size, 100)

@@ -11,9 +11,11 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { Tracer } from "effect/Tracer"
 import { randomUUID } from "node:crypto"
 import { DealMade } from "../support/events.ts"
 import { emitDeals, emptyTables, entries, services } from "../support/outbox.ts"
+import { recordingTracer } from "../support/recordingTracer.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const Loose = EventDefinition.make("loose", { payload: Schema.Unknown })
@@ -139,7 +141,7 @@ layer(Live, { excludeTestServices: true })("emitting", (it) => {
       assert.deepStrictEqual(rows, [{ id: one, ...row }, { id: two, ...row }])
     }))
 
-  it.effect("stores the trace id of the current span, unless one is given", () =>
+  it.effect("stores the trace id of the current span where a tracer records it, unless one is given", () =>
     Effect.gen(function*() {
       const { outbox, sql, transact } = yield* setUp
       const made = yield* event
@@ -150,7 +152,7 @@ layer(Live, { excludeTestServices: true })("emitting", (it) => {
           Effect.currentSpan
         ),
         "request"
-      )
+      ).pipe(Effect.provideService(Tracer, recordingTracer().tracer))
       const rows = yield* sql<{ trace_id: string }>`SELECT trace_id FROM zakops.outbox ORDER BY seq`
       assert.deepStrictEqual(rows.map((row) => row.trace_id.replaceAll("-", "")), [
         span.traceId,

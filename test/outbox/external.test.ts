@@ -25,7 +25,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { randomUUID } from "node:crypto"
 import { DealMade } from "../support/events.ts"
 import { FakePublisher, startAfresh } from "../support/FakePublisher.ts"
-import { claim, emitDeals, entries, entry, services } from "../support/outbox.ts"
+import { claim, emitDeals, entries, entry, mainLane, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const lease = Duration.seconds(30)
@@ -61,7 +61,9 @@ layer(Live)("an external destination", (it) => {
         schemaVersion: 1,
         traceId: "0af76519-16cd-43dd-8448-eb211c80319c",
         headers: { tenant: "t1" },
-        createdAt: new Date(0)
+        createdAt: new Date(0),
+        orderingKey: null,
+        sequence: "1"
       })
       assert.strictEqual(call?.aggregateId, call?.correlationId)
       assert.deepInclude(yield* entry(id), { status: "delivered", attempts: 1, claim_id: null, error_message: null })
@@ -91,7 +93,8 @@ layer(Live)("an external destination", (it) => {
         schemaVersion: 1,
         data: null,
         headers: {},
-        createdAt: new Date(0)
+        createdAt: new Date(0),
+        orderingKey: null
       })
     }))
 
@@ -173,7 +176,7 @@ layer(Live)("an external destination", (it) => {
 
       const fail = (entry: ClaimedEntry, error: string) =>
         ({ fact: Fact.RetryScheduled({ wait: lease, error }), entry, heard: { _tag: "Nothing" } }) as const
-      const counts = yield* settleAttempts(db, "anywhere", (statement) => statement)([
+      const counts = yield* settleAttempts(db, "anywhere", mainLane(), (statement) => statement)([
         { ...fail(first, "no answer"), outcome: "timed_out" },
         { ...fail(second, leaseExpired), outcome: "lease_expired" }
       ])
@@ -195,7 +198,7 @@ layer(Live)("an external destination", (it) => {
       const now = yield* Clock.currentTimeMillis
       held.add([first], now - 31_000)
       held.add([second], now)
-      held.ended([first])
+      held.ended([{ entry: first }])
       assert.deepStrictEqual(held.unended.map(({ entry }) => entry), [second])
       held.settled([first])
       assert.deepStrictEqual(held.all, [second])

@@ -57,8 +57,8 @@ layer(withLimits({}))("a pause", (it) => {
       const { drain, fake, pause, paused, resume } = yield* start
       const sql = yield* SqlClient
       yield* emitOfType("slow", 50)
-      assert.isTrue(yield* pause({ type: "slow" }, "ann"))
-      assert.isFalse(yield* pause({ type: "slow" }, "bob"))
+      assert.isTrue(yield* pause({ type: "slow" }, { by: "ann" }))
+      assert.isFalse(yield* pause({ type: "slow" }, { by: "bob" }))
       yield* emitOfType("quick", 30)
       yield* emitOfType("slow", 10, "k")
       yield* emitOfType("quick", 1, "k")
@@ -67,8 +67,19 @@ layer(withLimits({}))("a pause", (it) => {
       const [pauseNow] = yield* paused
       assert.deepInclude(pauseNow, { kind: "type", name: "slow", pausedBy: "ann" })
 
-      assert.isTrue(yield* resume({ type: "slow" }, "bob"))
-      assert.isFalse(yield* resume({ type: "slow" }, "bob"))
+      const refused = [
+        pause({ type: "slow" }, { by: " " }),
+        resume({ type: "slow" }, { by: "" }),
+        pause({ type: "a\u0000" }, { by: "bob" })
+      ]
+      assert.deepStrictEqual(
+        (yield* Effect.forEach(refused, Effect.flip)).map((error) =>
+          error._tag === "InvalidRequest" ? error.field : error._tag
+        ),
+        ["by", "by", "type"]
+      )
+      assert.isTrue(yield* resume({ type: "slow" }, { by: "bob" }))
+      assert.isFalse(yield* resume({ type: "slow" }, { by: "bob" }))
       assert.deepInclude(yield* drain, { delivered: 61 })
       assert.deepStrictEqual(yield* paused, [])
       assert.deepStrictEqual(
@@ -85,7 +96,7 @@ layer(withLimits({}))("a pause", (it) => {
       const { fake, pause, runOnce } = yield* start
       yield* emitOfType("slow", 4000)
       yield* emitOfType("quick", 1)
-      yield* pause({ type: "slow" }, "ann")
+      yield* pause({ type: "slow" }, { by: "ann" })
       // Batches are of 20, and 2,000 are set aside at once where nothing else is met.
       for (let round = 0; round < 5 && callsOf(fake, "quick") === 0; round++) yield* runOnce
       assert.strictEqual(callsOf(fake, "quick"), 1)
@@ -96,16 +107,16 @@ layer(withLimits({}))("a pause", (it) => {
       const { drain, pause, resume } = yield* start
       yield* emitOfType("any", 3)
       yield* emitOfType("any", 3, "k")
-      yield* pause({ destination: "the test's destination" }, "ann")
+      yield* pause({ destination: "the test's destination" }, { by: "ann" })
       assert.deepInclude(yield* drain, { delivered: 0 })
-      yield* resume({ destination: "the test's destination" }, "ann")
+      yield* resume({ destination: "the test's destination" }, { by: "ann" })
       assert.deepInclude(yield* drain, { delivered: 6 })
     }))
 
   it.effect("does not stop a deadline", () =>
     Effect.gen(function*() {
       const { drain, pause } = yield* start
-      yield* pause({ type: "slow" }, "ann")
+      yield* pause({ type: "slow" }, { by: "ann" })
       const { transact } = yield* TransactionalPublisher
       const outbox = yield* Outbox
       const event = yield* EventDefinition.make("slow", { payload: Schema.Unknown }).make({})
@@ -243,7 +254,7 @@ layer(
       yield* emitOfType("slow", 20)
       yield* emitOfType("quick", 50)
       yield* emitOfType("paused", 50)
-      yield* pause({ type: "paused" }, "ann")
+      yield* pause({ type: "paused" }, { by: "ann" })
       yield* drain
       assert.lengthOf(yield* loggedIds, 55)
       yield* TestClock.adjust("1 second")

@@ -123,9 +123,11 @@ layer(
       const now = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
       yield* emitDeals(1, { expiresAt: new Date(now + 1000) })
       yield* claim(1, lease)
-      assert.deepStrictEqual(yield* nextDueTime(db), Option.some(Duration.seconds(1)))
+      assert.deepStrictEqual(yield* nextDueTime(db, null)(0), Option.some(Duration.seconds(1)))
       yield* TestClock.adjust("2 seconds")
-      assert.deepStrictEqual(yield* nextDueTime(db), Option.none())
+      assert.deepStrictEqual(yield* nextDueTime(db, null)(0), Option.none())
+      // What fell due after the last look is not lost between the two.
+      assert.deepStrictEqual(yield* nextDueTime(db, null)(2001), Option.some(Duration.millis(1)))
     }))
 })
 
@@ -196,5 +198,43 @@ layer(
       }))
       assert.deepStrictEqual(yield* outcomes, ["failed"])
       yield* sql`DROP TRIGGER refuse_once ON zakops.outbox_attempts`
+    }))
+})
+
+layer(
+  services({ pollInterval: Duration.millis(50), publishTimeout: Duration.millis(200) }).pipe(
+    Layer.provideMerge(FakePublisher.layer),
+    Layer.provideMerge(TestDatabase.layer)
+  ),
+  { excludeTestServices: true }
+)("a running processor whose destination does not answer", (it) => {
+  it.effect("gives each call its time, also one that cannot be interrupted, and goes on with the others", () =>
+    Effect.gen(function*() {
+      yield* emptyTables
+      const fake = yield* FakePublisher
+      const never = yield* Deferred.make<void>()
+      const [stubborn = "", silent = "", first = "", behind = ""] = [
+        ...(yield* emitDeals(2)),
+        ...(yield* emitKeyed(["a", "a"]))
+      ]
+      fake.respond = ({ id }) =>
+        id === stubborn ? Effect.uninterruptible(Deferred.await(never)) : id === behind ? Effect.void : Effect.never
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* Effect.flatMap(OutboxProcessor, ({ start }) => start)
+        yield* eventually(Effect.map(outcomes, (all) => all.length >= 3))
+        const [other = ""] = yield* emitDeals(1)
+        fake.respond = ({ id }) => id === other ? Effect.void : Effect.never
+        yield* eventually(Effect.map(entry(other), ({ status }) => status === "delivered"))
+        // What ends after its time is heard of no more.
+        yield* Deferred.succeed(never, void 0)
+      }))
+      assert.deepStrictEqual(yield* outcomes, Arr.replicate("timed_out", 3))
+      for (const id of [stubborn, silent, first]) {
+        assert.deepInclude(yield* entry(id), { status: "pending", attempts: 1 })
+        assert.include((yield* entry(id)).error_message, "no answer")
+      }
+      // It was never called: the one in front of it has to come first.
+      assert.deepInclude(yield* entry(behind), { status: "pending", attempts: 0 })
+      assert.notInclude(fake.calls.map(({ id }) => id), behind)
     }))
 })

@@ -131,6 +131,29 @@ layer(External)("an external destination, by key", (it) => {
       assert.deepStrictEqual(keys.map(({ key }) => key), Arr.makeBy(keys.length, (n) => `key ${n + 1}`))
     }))
 
+  it.effect("is claimed key by key where it is fast, and from all keys alike where it is slow", () =>
+    Effect.gen(function*() {
+      yield* startAfresh
+      const keys = ["a", "b", "a", "b", "a", "b"]
+      let ids = yield* emitKeyed(keys)
+      const keysOf = (claimed: ReadonlyArray<{ readonly id: string }>) =>
+        claimed.map(({ id }) => keys[ids.indexOf(id)]).toSorted()
+      assert.deepStrictEqual(keysOf(yield* claim(4, Duration.seconds(30), undefined, "a worker", 3)), [
+        "a",
+        "a",
+        "a",
+        "b"
+      ])
+      yield* startAfresh
+      ids = yield* emitKeyed(keys)
+      assert.deepStrictEqual(keysOf(yield* claim(4, Duration.seconds(30), undefined, "a worker", 1)), [
+        "a",
+        "a",
+        "b",
+        "b"
+      ])
+    }))
+
   it.effect("hands a key over to another worker when the first is gone in the middle of a run", () =>
     Effect.gen(function*() {
       const { drain, fake, runOnce } = yield* startAfresh

@@ -10,6 +10,7 @@ import { dueRuns } from "@zakops/outbox/claiming/dueRuns"
 import { expireEntries } from "@zakops/outbox/delivering/expireEntries"
 import { letForward, lockedKeys } from "@zakops/outbox/claiming/orderingKeys"
 import type { ClaimedEntry } from "@zakops/outbox/claiming/OutboxEntry"
+import { beginning } from "@zakops/outbox/claiming/Selection"
 import { settleAttempts } from "@zakops/outbox/delivering/settleAttempts"
 import { settleDelivered } from "@zakops/outbox/delivering/settleEntries"
 import * as Deferred from "effect/Deferred"
@@ -22,7 +23,7 @@ import type { Fragment } from "effect/sql/Statement"
 import { randomUUID } from "node:crypto"
 import { FakePublisher } from "../support/FakePublisher.ts"
 import { emitKeyed, stuckKeys } from "../support/keys.ts"
-import { emptyTables, eventually, services } from "../support/outbox.ts"
+import { emptyTables, eventually, mainLane, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const Live = services().pipe(Layer.provideMerge(FakePublisher.layer), Layer.provideMerge(TestDatabase.layer))
@@ -45,9 +46,12 @@ layer(Live, { excludeTestServices: true })("entries of a key", (it) => {
     claimEntries(db, "a worker")(
       dueRuns(db, {
         time,
+        route: null,
         limit,
         meet: limit,
         run: limit,
+        depth: limit,
+        after: beginning,
         bytes: null,
         destination: "anywhere",
         limited: [],
@@ -97,7 +101,9 @@ layer(Live, { excludeTestServices: true })("entries of a key", (it) => {
         db,
         Effect.gen(function*() {
           const { entries } = yield* claim(db, 1)
-          yield* settleAttempts(db, "anywhere", (statement) => statement)(entries.map((entry) => handBack(entry, true)))
+          yield* settleAttempts(db, "anywhere", mainLane(), (statement) => statement)(
+            entries.map((entry) => handBack(entry, true))
+          )
         })
       )
       assert.deepStrictEqual(taken(late), [])
@@ -130,7 +136,7 @@ layer(Live, { excludeTestServices: true })("entries of a key", (it) => {
         yield* Deferred.await(commit)
       })))
       yield* Deferred.await(dead)
-      const settler = yield* Effect.forkChild(settleDelivered(db)(entries))
+      const settler = yield* Effect.forkChild(settleDelivered(db, mainLane())(entries))
       yield* eventually(waits)
       yield* Deferred.succeed(commit, void 0)
       yield* Fiber.join(expirer)

@@ -45,7 +45,8 @@ layer(Live)("a running processor", (it) => {
       yield* emitDeals(10)
       yield* Effect.scoped(Effect.gen(function*() {
         yield* start
-        yield* eventually(Effect.sync(() => fake.calls.length >= 10))
+        // What was claimed with the first is not tried on it any more.
+        yield* eventually(Effect.sync(() => fake.calls.length >= 1))
         yield* eventually(all("pending", 0))
         const atFirst = fake.calls.length
         let before = atFirst

@@ -26,7 +26,9 @@ const permissive = new Set([
 /** Others that were looked at. */
 const reviewed: ReadonlyArray<RegExp> = [
   // MPL-2.0, of vite, which vitest runs on: used unchanged by the tests, and part of nothing that is published.
-  /^lightningcss(-[a-z0-9-]+)?$/
+  /^lightningcss(-[a-z0-9-]+)?$/,
+  // OFL-1.1, of the console's fonts: to be passed on with software freely, with their licence, which the built console carries.
+  /^@fontsource-variable\/(inter|jetbrains-mono)$/
 ]
 
 interface Listed {

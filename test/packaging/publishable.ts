@@ -2,8 +2,9 @@
  * Packs every public package as it would be published, and uses the result: each entry point imported by plain Node from dist, a small
  * program type-checked against the declarations, the command run. Run by `pnpm build`.
  */
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -23,6 +24,14 @@ const published = [
   "packages/outbox",
   "packages/inbox",
   "packages/event-store",
+  "packages/cluster",
+  "packages/nats",
+  "packages/rabbitmq",
+  "packages/webhook",
+  "packages/redis",
+  "packages/kafka",
+  "packages/admin",
+  "packages/telemetry",
   "packages/cli"
 ]
 
@@ -30,10 +39,10 @@ const folder = mkdtempSync(join(tmpdir(), "zakops-packed-"))
 const modules = join(folder, "node_modules")
 
 /** A dependency from outside the workspace, as this workspace has it installed. */
-const link = (name: string) => {
+const link = (name: string, from = "packages/cli") => {
   const target = join(modules, name)
   mkdirSync(dirname(target), { recursive: true })
-  symlinkSync(realpathSync(join(root, "packages/cli/node_modules", name)), target)
+  symlinkSync(realpathSync(join(root, from, "node_modules", name)), target)
 }
 
 const run = (command: string, args: ReadonlyArray<string>, cwd = folder) =>
@@ -69,6 +78,19 @@ try {
     run("mv", [home, join(modules, manifest.name)])
     const dist = readdirSync(join(modules, manifest.name, "dist"))
     check(!dist.includes(".tsbuildinfo"), `${manifest.name} ships its build state`)
+    if (manifest.name === "@zakops/admin") {
+      const shipped = join(modules, manifest.name, "dist", "console")
+      check(existsSync(join(shipped, "index.html")), "@zakops/admin comes without the console")
+      check(existsSync(join(shipped, "licences.txt")), "the console comes without the licences of what is in it")
+      const licences = readFileSync(join(shipped, "licences.txt"), "utf8")
+      const notice = readFileSync(join(modules, manifest.name, "NOTICE"), "utf8")
+      for (const [, name = "", licence = ""] of licences.matchAll(/^(\S+) \S+ \(([^)]+)\)$/gm)) {
+        const line = notice.split("\n").findIndex((line) => line.toLowerCase().includes(name))
+        const words = notice.split("\n").slice(line, line + 2).join(" ")
+        check(line >= 0 && words.includes(licence), `NOTICE does not say that ${name} is under ${licence}`)
+      }
+      check(/SIL OPEN FONT LICENSE/i.test(licences), "the fonts come without their licence")
+    }
     if (manifest.name === "@zakops/cli") continue
     for (const file of dist.filter((file) => file.endsWith(".js"))) {
       const module = file.slice(0, -".js".length)
@@ -76,6 +98,10 @@ try {
     }
   }
   for (const name of ["effect", "@effect/sql-pg", "@effect/platform-node"]) link(name)
+  for (const name of ["jetstream", "nats-core", "transport-node"]) link(`@nats-io/${name}`, "packages/nats")
+  link("amqplib", "packages/rabbitmq")
+  link("redis", "packages/redis")
+  link("@platformatic/kafka", "packages/kafka")
   symlinkSync(realpathSync(join(root, "node_modules/@types")), join(modules, "@types"))
 
   writeFileSync(join(folder, "package.json"), `{ "type": "module" }`)
@@ -118,8 +144,32 @@ export const program = Effect.gen(function*() {
     "program.ts"
   ])
 
-  const version = run(process.execPath, [join(modules, "@zakops/cli/dist/main.js"), "--version"])
-  check(version.includes("0.1.0"), `zakops --version prints ${JSON.stringify(version)}`)
+  /** The command as it was packed, with nothing of our own settings. */
+  const zakops = (args: ReadonlyArray<string>, env: Record<string, string> = {}) => {
+    const { status, stderr, stdout } = spawnSync(
+      process.execPath,
+      [join(modules, "@zakops/cli/dist/main.js"), ...args],
+      { cwd: folder, encoding: "utf8", env: { PATH: process.env["PATH"], ...env } }
+    )
+    return { code: status, stderr, stdout }
+  }
+  const version = zakops(["--version"])
+  check(version.stdout.includes("0.1.0"), `zakops --version prints ${JSON.stringify(version)}`)
+  const help = zakops(["--help"])
+  const commands = [...help.stdout.slice(help.stdout.indexOf("SUBCOMMANDS")).matchAll(/^ {2}([a-z-]+)/gm)]
+    .map(([, name = ""]) => name)
+  check(commands.includes("doctor") && commands.length > 15, `zakops --help prints ${help.stdout}${help.stderr}`)
+  // One by one they would take a minute: the first three, and those that bring files or other packages along.
+  for (const name of new Set([...commands.slice(0, 3), "doctor", "status", "tail", "console"])) {
+    const { code, stderr, stdout } = zakops([name, "--help"])
+    check(code === 0 && stdout.includes(`zakops ${name}`), `zakops ${name} --help prints ${stdout}${stderr}`)
+  }
+  const doctor = zakops(["doctor", "--json"], { DATABASE_URL: "postgres://u:p@127.0.0.1:1/d" })
+  check(doctor.code === 1 && JSON.parse(doctor.stdout)[0]?.check === "connection", JSON.stringify(doctor))
+  const demo = zakops(["demo"])
+  check(demo.code === 1 && demo.stderr.includes("npx --yes pnpm@12 demo"), JSON.stringify(demo))
+  const init = zakops(["init"])
+  check(init.code === 0 && existsSync(join(folder, "worker.ts")), JSON.stringify(init))
   process.stdout.write(`${published.length} packages are publishable: ${entryPoints.length} entry points imported\n`)
 } finally {
   rmSync(folder, { recursive: true, force: true })

@@ -19,6 +19,7 @@ export class FakePublisher extends Context.Service<FakePublisher, {
     Effect.map(FakePublisher, (fake): External => ({
       _tag: "External",
       destination: "the test's destination",
+      system: "fake",
       publish: (envelope) =>
         Effect.suspend(() => {
           fake.calls.push(envelope)

@@ -7,8 +7,11 @@ import { claimEntries } from "@zakops/outbox/claiming/claimEntries"
 import { dueEntries } from "@zakops/outbox/claiming/dueEntries"
 import { dueRuns } from "@zakops/outbox/claiming/dueRuns"
 import { dueSuspect } from "@zakops/outbox/claiming/dueSuspect"
+import type { Lane } from "@zakops/outbox/delivering/Lane"
+import { Tally } from "@zakops/outbox/workers/Tally"
 import { layerServices } from "@zakops/outbox/OutboxLive"
 import type { ClaimedEntry } from "@zakops/outbox/claiming/OutboxEntry"
+import { beginning } from "@zakops/outbox/claiming/Selection"
 import * as Database from "@zakops/migrations/Database"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -38,12 +41,12 @@ export const emitDeals = Effect.fnUntraced(function*(
 
 /** Claims, as a worker called `name` would, whatever is due: with a key, without one, or to be delivered alone. */
 export const claim = Effect.fnUntraced(
-  function*(limit: number, lease: Duration.Duration, claimId: string = randomUUID(), name = "a worker") {
+  function*(limit: number, lease: Duration.Duration, claimId: string = randomUUID(), name = "a worker", depth = 1) {
     const db = yield* Database.make
     const time = yield* db.now
-    const some = { limit, meet: limit, run: limit, bytes: null }
-    const taking = { ...some, time, destination: "anywhere", limited: [], suspectsApart: true }
-    const selections = [dueEntries(db, taking), dueRuns(db, taking), yield* dueSuspect(db, "anywhere")]
+    const some = { limit, meet: limit, run: limit, depth, after: beginning, bytes: null }
+    const taking = { ...some, time, destination: "anywhere", route: null, limited: [], suspectsApart: true }
+    const selections = [dueEntries(db, taking), dueRuns(db, taking), yield* dueSuspect(db, "anywhere", null)]
     const claimed: Array<ClaimedEntry> = []
     for (const selection of selections) {
       claimed.push(...(yield* claimEntries(db, name)(selection, claimId, lease)).entries)
@@ -51,6 +54,9 @@ export const claim = Effect.fnUntraced(
     return claimed
   }
 )
+
+/** The main destination, with no routes, for a test that calls the parts of a processor itself. */
+export const mainLane = (): Lane => ({ route: null, tally: new Tally("anywhere"), routing: undefined })
 
 export interface EntryRow {
   readonly id: string
@@ -81,7 +87,7 @@ export const emptyTables = Effect.gen(function*() {
   const sql = yield* SqlClient
   yield* sql`TRUNCATE zakops.outbox, zakops.inbox, zakops.checkpoints, zakops.streams, zakops.snapshots, zakops.parked_events,
     zakops.projections, zakops.outbox_attempts, zakops.dedupe_keys, zakops.flow, zakops.audit, zakops.tasks,
-    zakops.shadow_deliveries`
+    zakops.shadow_deliveries, zakops.workers, zakops.samples`
   yield* sql`ALTER TABLE zakops.agent_events DISABLE TRIGGER agent_events_append_only`
   yield* sql`TRUNCATE zakops.agent_events`
   yield* sql`ALTER TABLE zakops.agent_events ENABLE TRIGGER agent_events_append_only`

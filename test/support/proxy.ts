@@ -13,6 +13,8 @@ export interface Proxy {
   readonly cutAt: (word: string, when: "answered" | "unheard") => void
   /** From now on nothing comes back on the connections that are open. New ones work. */
   readonly deafen: () => void
+  /** From now on every answer comes later by so many milliseconds, as from a server that is that far away. */
+  readonly delay: (millis: number) => void
   readonly connections: () => number
 }
 
@@ -30,6 +32,7 @@ export const startProxy = (url: string): Effect.Effect<Proxy, never, Scope.Scope
   Effect.gen(function*() {
     const target = new URL(url)
     const open = new Set<{ readonly client: Socket; readonly server: Socket; deaf: boolean }>()
+    let latency = 0
     let cut: { readonly word: string; readonly when: "answered" | "unheard" } | undefined
     const server = createServer((client) => {
       const upstream = connect(Number(target.port || 5432), target.hostname)
@@ -52,7 +55,9 @@ export const startProxy = (url: string): Effect.Effect<Proxy, never, Scope.Scope
       })
       upstream.on("data", (data) => {
         if (cutOnAnswer) return end()
-        if (!pair.deaf) client.write(data)
+        if (pair.deaf) return
+        if (latency > 0) setTimeout(() => client.write(data), latency)
+        else client.write(data)
       })
       for (const socket of [client, upstream]) socket.on("error", end).on("close", end)
     })
@@ -79,6 +84,9 @@ export const startProxy = (url: string): Effect.Effect<Proxy, never, Scope.Scope
       },
       deafen: () => {
         for (const pair of open) pair.deaf = true
+      },
+      delay: (millis) => {
+        latency = millis
       },
       connections: () => open.size
     }

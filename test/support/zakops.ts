@@ -6,11 +6,17 @@ import { join } from "node:path"
 const main = join(import.meta.dirname, "../../packages/cli/src/main.ts")
 
 /** Starts `zakops`, with nothing of our own settings; ends it with the scope at the latest. */
-export const start = Effect.fnUntraced(function*(command: string | ReadonlyArray<string>, env: Record<string, string>) {
+export const start = Effect.fnUntraced(function*(
+  command: string | ReadonlyArray<string>,
+  env: Record<string, string>,
+  // Where no .env lies, unless a test has put it there.
+  cwd = import.meta.dirname
+) {
   const { PATH = "" } = process.env
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
       spawn(process.execPath, [main, ...(typeof command === "string" ? command.split(" ") : command)], {
+        cwd,
         env: { PATH, ...env },
         stdio: ["ignore", "pipe", "pipe"]
       })

@@ -1,4 +1,5 @@
 /** The faults, while traffic goes on: some at random moments, some planned so that each happens in every run. */
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -156,7 +157,7 @@ export const leastSeconds = (profile: Profile) => {
   return openTransaction + outage + 20
 }
 
-/** Lasts `seconds`. What it gives are the milliseconds from Postgres' first connections to the first delivery, after each restart. */
+/** Lasts `seconds`, and on a busy machine until the planned faults have happened. What it gives are the milliseconds from Postgres' first connections to the first delivery, after each restart. */
 export const storm = (world: World) =>
   Effect.gen(function*() {
     const { seconds } = world.options
@@ -164,14 +165,16 @@ export const storm = (world: World) =>
     const ends = Date.now() + seconds * 1000
     world.destination.order({ to: "behave", misbehave: true })
 
+    const restartedBothWays = yield* Deferred.make<void>()
     // One after another, since a transaction cannot stay open across a restart, and no table can be changed beside it.
     const planned = Effect.gen(function*() {
       yield* Effect.sleep("1 second")
       yield* leaveOpen(world)
       yield* Effect.forkChild(Effect.sleep("4 seconds").pipe(Effect.andThen(outage(world))))
       let endings = 0
-      while (Date.now() < ends) {
+      while (endings < 2 || Date.now() < ends) {
         resumed.push(yield* restart(world, endings++ % 2 === 0 ? "immediate" : "kill", Duration.seconds(0.5)))
+        if (endings === 2) yield* Deferred.succeed(restartedBothWays, undefined)
         yield* Effect.sleep("3 seconds")
         yield* Effect.ignore(Effect.timeoutOption(changeTables(world), "8 seconds"))
         yield* Effect.sleep(Duration.seconds(Math.max(2, seconds / 12)))
@@ -188,7 +191,7 @@ export const storm = (world: World) =>
       atRandom(world, 2, 6, troubleTheNetwork(world)),
       atRandom(world, seconds / 10, seconds / 5, fillTheDisk)
     ], { concurrency: "unbounded", discard: true }).pipe(
-      Effect.timeoutOption(Duration.seconds(seconds)),
+      Effect.raceFirst(Effect.andThen(Effect.sleep(Duration.seconds(seconds)), Deferred.await(restartedBothWays))),
       // Whatever was cut short is put right.
       Effect.ensuring(Effect.forEach([0, 1, 2], world.workers.thaw, { discard: true })),
       Effect.ensuring(Effect.sync(() => {

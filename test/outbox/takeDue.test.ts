@@ -1,0 +1,91 @@
+/** What a processor looks at, where looking takes long. */
+import { assert, layer } from "@effect/vitest"
+import * as Database from "@zakops/migrations/Database"
+import { DatabaseTime, fromClock } from "@zakops/migrations/DatabaseTime"
+import { claimEntries } from "@zakops/outbox/claiming/claimEntries"
+import type { Selection } from "@zakops/outbox/claiming/Selection"
+import type { Capacity } from "@zakops/outbox/claiming/takeDue"
+import { takeDue } from "@zakops/outbox/claiming/takeDue"
+import { randomUUID } from "node:crypto"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { SqlClient } from "effect/sql/SqlClient"
+import * as TestClock from "effect/testing/TestClock"
+import { FakePublisher } from "../support/FakePublisher.ts"
+import { emitDeals, emptyTables, services } from "../support/outbox.ts"
+import * as TestDatabase from "../support/TestDatabase.ts"
+
+const Live = services().pipe(
+  Layer.provideMerge(FakePublisher.layer),
+  Layer.provideMerge(TestDatabase.layer),
+  Layer.provideMerge(Layer.succeed(DatabaseTime, fromClock))
+)
+
+const capacity = (everywhere: boolean): Capacity => ({
+  everywhere,
+  bytes: () => null,
+  free: () => 2,
+  inFlight: () => 0,
+  run: 1,
+  depth: 1,
+  suspectsApart: true
+})
+
+/** Rounds of two entries, each of which takes so many milliseconds, and what they have taken. */
+const looking = Effect.fnUntraced(function*(millis: number) {
+  yield* emptyTables
+  const db = yield* Database.make
+  const takeNext = takeDue(db, {}, "anywhere", null, "unkeyed")
+  const taken: Array<string> = []
+  const look = (everywhere = false) =>
+    takeNext(capacity(everywhere), 2, (selection: Selection) =>
+      Effect.gen(function*() {
+        const { entries, mark, met, moved } = yield* claimEntries(db, "a worker")(
+          selection,
+          randomUUID(),
+          Duration.minutes(1)
+        )
+        yield* TestClock.adjust(millis)
+        taken.push(...entries.map(({ id }) => id))
+        return { met, moved, mark, taken: entries.length }
+      }))
+  return { look, taken }
+})
+
+const handBack = (id: string) =>
+  Effect.flatMap(
+    SqlClient,
+    (sql) =>
+      sql`UPDATE zakops.outbox SET status = 'pending', claim_id = NULL, lease_until = NULL WHERE id = ${id}::uuid`
+  )
+
+layer(Live)("looking for what is due", (it) => {
+  it.effect("begins behind what it has met where it takes long, and at the beginning again in time", () =>
+    Effect.gen(function*() {
+      const { look, taken } = yield* looking(20)
+      const [first = "", ...others] = yield* emitDeals(4)
+      yield* look()
+      yield* handBack(first)
+      yield* look()
+      assert.sameMembers(taken, [first, ...others])
+      // The first look took 20 ms, so that the next one from the beginning is due 380 ms after it; two have passed since.
+      assert.deepStrictEqual(yield* look(), { taken: 0, more: false, again: 340 })
+      yield* TestClock.adjust("340 millis")
+      assert.deepInclude(yield* look(), { taken: 1, again: Infinity })
+      assert.deepStrictEqual(taken.slice(4), [first])
+    }))
+
+  it.effect("begins at the beginning where it takes no time, or is asked for all", () =>
+    Effect.gen(function*() {
+      for (const { everywhere, millis } of [{ everywhere: false, millis: 10 }, { everywhere: true, millis: 20 }]) {
+        const { look, taken } = yield* looking(millis)
+        const [first = "", second = "", third = ""] = yield* emitDeals(4)
+        yield* look(everywhere)
+        yield* handBack(first)
+        yield* look(everywhere)
+        assert.sameMembers(taken.slice(0, 2), [first, second])
+        assert.sameMembers(taken.slice(2), [first, third])
+      }
+    }))
+})

@@ -1,0 +1,164 @@
+/** A rabbitmq-server of a test file's own, and a look at what a queue of it holds. */
+import { rabbitCommand, rabbitNode } from "@zakops/bench/brokers/rabbitNode"
+import * as CloudEvent from "@zakops/events/CloudEvent"
+import type { EventEnvelope } from "@zakops/events/EventEnvelope"
+import type { RabbitOptions } from "@zakops/rabbitmq"
+import { RabbitPublisher, RabbitSource } from "@zakops/rabbitmq"
+import type { ChannelModel } from "amqplib"
+import { connect } from "amqplib"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import { randomUUID } from "node:crypto"
+import { afterAll, beforeAll } from "vitest"
+import { Broker } from "./brokerPublisherContract.ts"
+import type { Server } from "./brokers.ts"
+import { isListening, isMissing, startServer } from "./brokers.ts"
+import { ReadableBroker, sourceNames } from "./brokerSourceContract.ts"
+
+export const missing = isMissing(rabbitCommand)
+
+/** The largest body of a message. */
+export const maxMessageSize = 64 * 1024
+
+/** Starts one with the user `zakops`, whose password is `secret`. */
+export const startRabbit = Effect.gen(function*() {
+  const { folder, port, variables } = yield* rabbitNode("zakops", [
+    `max_message_size = ${maxMessageSize}`,
+    "default_user = zakops",
+    "default_pass = secret",
+    "disk_free_limit.absolute = 1MB",
+    "log.file = false",
+    "log.console = true",
+    "log.console.level = warning"
+  ])
+  const server = yield* startServer({
+    command: rabbitCommand,
+    args: [],
+    cwd: folder,
+    env: variables,
+    isUp: () => isListening(port)
+  })
+  return { server, url: `amqp://zakops:secret@127.0.0.1:${port}` }
+})
+
+let running: { readonly server: Server; readonly url: string } | undefined
+
+/** Starts one server for all suites of the file: it takes its time. */
+export const oneServerForAll = () => {
+  const scope = Scope.makeUnsafe()
+  beforeAll(async () => {
+    if (!missing) running = await Effect.runPromise(Scope.provide(startRabbit, scope))
+  }, 180_000)
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+}
+
+export const theServer = Effect.sync(() =>
+  running ?? (() => {
+    throw new Error("RabbitMQ was not started")
+  })()
+)
+
+/** Runs `use` with a connection of its own. */
+export const withConnection = <A>(url: string, use: (connection: ChannelModel) => Promise<A>) =>
+  Effect.promise(async () => {
+    const connection = await connect(url)
+    try {
+      return await use(connection)
+    } finally {
+      await connection.close()
+    }
+  })
+
+/** All events of a queue, in its order; they stay there. */
+export const eventsOf = (url: string, queue: string) =>
+  withConnection(url, async (connection) => {
+    const channel = await connection.createChannel()
+    const { messageCount } = await channel.checkQueue(queue)
+    const events: Array<EventEnvelope> = []
+    if (messageCount > 0) {
+      await new Promise<void>((resolve) =>
+        channel.consume(queue, (message) => {
+          if (message === null || events.length === messageCount) return
+          const { contentType, headers = {} } = message.properties
+          events.push(Result.getOrThrow(
+            CloudEvent.fromMessage({ contentType, headers, body: message.content }, CloudEvent.amqp)
+          ))
+          if (events.length === messageCount) resolve()
+        })
+      )
+    }
+    // What was not acknowledged goes back to its place.
+    await channel.close()
+    return events
+  })
+
+/** As the contract of publishers to a broker wants it. */
+export const layerBroker = (mode: "structured" | "binary") =>
+  Layer.effect(
+    Broker,
+    Effect.gen(function*() {
+      const { server, url } = yield* theServer
+      const exchange = `events ${randomUUID()}`
+      const queue = `all of ${exchange}`
+      const options: RabbitOptions = { url, exchange, mode }
+      const bind = (how: "bindQueue" | "unbindQueue") =>
+        withConnection(url, async (connection) => {
+          const channel = await connection.createChannel()
+          await channel[how](queue, exchange, "#")
+          await channel.close()
+        })
+      const topology = withConnection(url, async (connection) => {
+        const channel = await connection.createChannel()
+        await channel.assertExchange(exchange, "topic", { durable: true })
+        await channel.assertQueue(queue, { durable: true })
+        await channel.bindQueue(queue, exchange, "#")
+        await channel.close()
+      })
+      yield* topology
+      return {
+        ...server,
+        // A node that is killed right after may have forgotten a binding: it writes those down a little later.
+        start: Effect.andThen(server.start, topology),
+        publisher: RabbitPublisher.make(options),
+        stranger: RabbitPublisher.make({ ...options, url: url.replace("secret", "guessed") }),
+        received: eventsOf(url, queue),
+        refuse: Effect.acquireRelease(bind("unbindQueue"), () => bind("bindQueue"))
+      }
+    })
+  )
+
+/** As the contract of sources of a broker wants it. */
+export const layerReadable = Layer.effect(
+  ReadableBroker,
+  Effect.gen(function*() {
+    const { server, url } = yield* theServer
+    const exchange = `events ${randomUUID()}`
+    const queueOf = (name: string) => `${name} of ${exchange}`
+    const options: RabbitOptions = {
+      url,
+      exchange,
+      queues: sourceNames.map((name) => ({ name: queueOf(name) })),
+      create: true
+    }
+    const publish = (body: string) =>
+      withConnection(url, async (connection) => {
+        const channel = await connection.createConfirmChannel()
+        channel.publish(exchange, "deal.made", Buffer.from(body), {
+          contentType: CloudEvent.structuredType,
+          persistent: true
+        })
+        await channel.waitForConfirms()
+        await channel.close()
+      })
+    return {
+      publisher: RabbitPublisher.make(options),
+      source: (name, given) => RabbitSource.make({ ...options, ...given, queue: queueOf(name) }),
+      again: (event) => publish(CloudEvent.toStructured(event)),
+      garbage: publish("no JSON"),
+      restart: Effect.andThen(server.kill, server.start)
+    }
+  })
+)
