@@ -1,5 +1,6 @@
 /** A rabbitmq-server of a test file's own, and a look at what a queue of it holds. */
-import { rabbitCommand, rabbitNode } from "@zakops/bench/brokers/rabbitNode"
+import { env } from "@zakops/bench/brokers/machine"
+import { rabbitCommand, rabbitControl, rabbitNode } from "@zakops/bench/brokers/rabbitNode"
 import * as CloudEvent from "@zakops/events/CloudEvent"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { RabbitOptions } from "@zakops/rabbitmq"
@@ -11,10 +12,11 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
+import { execFile } from "node:child_process"
 import { randomUUID } from "node:crypto"
-import { afterAll, beforeAll } from "vitest"
+import { promisify } from "node:util"
+import { afterAll, assert, beforeAll } from "vitest"
 import { Broker } from "./brokerPublisherContract.ts"
-import type { Server } from "./brokers.ts"
 import { isListening, isMissing, startServer } from "./brokers.ts"
 import { ReadableBroker, sourceNames } from "./brokerSourceContract.ts"
 
@@ -34,17 +36,41 @@ export const startRabbit = Effect.gen(function*() {
     "log.console = true",
     "log.console.level = warning"
   ])
+  const url = `amqp://zakops:secret@127.0.0.1:${port}`
   const server = yield* startServer({
     command: rabbitCommand,
     args: [],
     cwd: folder,
     env: variables,
-    isUp: () => isListening(port)
+    // While it is starting it takes connections and resets them.
+    isUp: async () => await isListening(port) && await takesConnections(url)
   })
-  return { server, url: `amqp://zakops:secret@127.0.0.1:${port}` }
+  /**
+   * Has it write down what it knows of exchanges, queues and bindings. It does that by itself a second or two later; killed before, it has
+   * forgotten bindings, or has a quorum queue that confirms nothing any more.
+   */
+  const writeDown = Effect.promise(async () => {
+    const code = "[dets:sync(Table) || Table <- dets:all()], mnesia:sync_log()."
+    const { stdout } = await run(rabbitControl, ["eval", code], { env: { ...env, ...variables }, timeout: 30_000 })
+    assert.strictEqual(stdout.trim(), "ok")
+  })
+  return { server, url, writeDown }
 })
 
-let running: { readonly server: Server; readonly url: string } | undefined
+const run = promisify(execFile)
+
+const takesConnections = async (url: string) => {
+  try {
+    const connection = await connect(url, { timeout: 5000 })
+    connection.on("error", () => undefined)
+    await connection.close()
+    return true
+  } catch {
+    return false
+  }
+}
+
+let running: Effect.Success<typeof startRabbit> | undefined
 
 /** Starts one server for all suites of the file: it takes its time. */
 export const oneServerForAll = () => {
@@ -64,7 +90,9 @@ export const theServer = Effect.sync(() =>
 /** Runs `use` with a connection of its own. */
 export const withConnection = <A>(url: string, use: (connection: ChannelModel) => Promise<A>) =>
   Effect.promise(async () => {
-    const connection = await connect(url)
+    const connection = await connect(url, { timeout: 5000 })
+    // A test that runs out of time may leave it open, and the server ends.
+    connection.on("error", () => undefined)
     try {
       return await use(connection)
     } finally {
@@ -100,28 +128,28 @@ export const layerBroker = (mode: "structured" | "binary") =>
   Layer.effect(
     Broker,
     Effect.gen(function*() {
-      const { server, url } = yield* theServer
+      const { server, url, writeDown } = yield* theServer
       const exchange = `events ${randomUUID()}`
       const queue = `all of ${exchange}`
       const options: RabbitOptions = { url, exchange, mode }
       const bind = (how: "bindQueue" | "unbindQueue") =>
-        withConnection(url, async (connection) => {
-          const channel = await connection.createChannel()
-          await channel[how](queue, exchange, "#")
-          await channel.close()
-        })
-      const topology = withConnection(url, async (connection) => {
+        Effect.andThen(
+          withConnection(url, async (connection) => {
+            const channel = await connection.createChannel()
+            await channel[how](queue, exchange, "#")
+            await channel.close()
+          }),
+          writeDown
+        )
+      yield* withConnection(url, async (connection) => {
         const channel = await connection.createChannel()
         await channel.assertExchange(exchange, "topic", { durable: true })
         await channel.assertQueue(queue, { durable: true })
-        await channel.bindQueue(queue, exchange, "#")
         await channel.close()
       })
-      yield* topology
+      yield* bind("bindQueue")
       return {
         ...server,
-        // A node that is killed right after may have forgotten a binding: it writes those down a little later.
-        start: Effect.andThen(server.start, topology),
         publisher: RabbitPublisher.make(options),
         stranger: RabbitPublisher.make({ ...options, url: url.replace("secret", "guessed") }),
         received: eventsOf(url, queue),
@@ -134,7 +162,7 @@ export const layerBroker = (mode: "structured" | "binary") =>
 export const layerReadable = Layer.effect(
   ReadableBroker,
   Effect.gen(function*() {
-    const { server, url } = yield* theServer
+    const { server, url, writeDown } = yield* theServer
     const exchange = `events ${randomUUID()}`
     const queueOf = (name: string) => `${name} of ${exchange}`
     const options: RabbitOptions = {
@@ -158,7 +186,7 @@ export const layerReadable = Layer.effect(
       source: (name, given) => RabbitSource.make({ ...options, ...given, queue: queueOf(name) }),
       again: (event) => publish(CloudEvent.toStructured(event)),
       garbage: publish("no JSON"),
-      restart: Effect.andThen(server.kill, server.start)
+      restart: Effect.andThen(writeDown, Effect.andThen(server.kill, server.start))
     }
   })
 )

@@ -36,23 +36,27 @@ export const open = Effect.fnUntraced(function*(
   options: RabbitOptions,
   lost: (reason: string) => void
 ): Effect.fn.Return<ChannelModel, TransportDown, Scope.Scope> {
-  const connection = yield* Effect.acquireRelease(
+  return yield* Effect.acquireRelease(
     Effect.tryPromise({
-      try: () =>
-        connect(withHeartbeat(options.url), {
+      try: async () => {
+        const connection = await connect(withHeartbeat(options.url), {
           timeout: timeoutOf(options),
           noDelay: true,
           ...options.socket,
           clientProperties: { connection_name: "zakops-outbox", ...options.socket?.clientProperties }
-        }),
+        })
+        // At once: an error that nobody listens for ends the process. It comes before the close that follows it, which knows less.
+        connection.on("error", (cause: unknown) => lost(inWords(cause)))
+        connection.once(
+          "close",
+          (cause: unknown) => lost(cause === undefined ? "the connection is closed" : inWords(cause))
+        )
+        return connection
+      },
       catch: (cause) => new TransportDown({ reason: `RabbitMQ cannot be reached: ${inWords(cause)}` })
     }),
     closeConnection
   )
-  // Before the close that follows it, which knows less.
-  connection.on("error", (cause: unknown) => lost(inWords(cause)))
-  connection.once("close", (cause: unknown) => lost(cause === undefined ? "the connection is closed" : inWords(cause)))
-  return connection
 })
 
 /** Looks for the exchange and the queues, or makes them. On a channel of its own: the server closes one that asked for what is missing. */

@@ -8,6 +8,9 @@ import { env, freePort, temporaryFolder } from "./machine.ts"
 /** Past the wrapper in the PATH, which starts it as another user. */
 export const rabbitCommand = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
+/** The same for what asks a node, with the variables of the node. */
+export const rabbitControl = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+
 /**
  * Lays out the folder of a node `name`, which goes with the scope, for `rabbitCommand` to be started in it with these variables. It listens on
  * the port.
