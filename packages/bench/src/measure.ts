@@ -82,10 +82,14 @@ export const analyze = (url: string): Effect.Effect<void> =>
   Effect.scoped(Effect.flatMap(connect(url), (client) => Effect.promise(() => client.query("ANALYZE"))))
 
 /**
- * Gives an effect that looks every 5 ms whether the query's first column is true. The same for all, so that the end of a run is when the
- * database knows. By an index, where there is one.
+ * Gives an effect that looks again and again, every 5 ms unless given, whether the query's first column is true. The same for all, so that
+ * the end of a run is when the database knows. By an index, where there is one.
  */
-export const untilTrue = Effect.fnUntraced(function*(url: string, query: string) {
+export const untilTrue = Effect.fnUntraced(function*(
+  url: string,
+  query: string,
+  every: Duration.Input = "5 millis"
+) {
   const client = yield* connect(url)
   yield* Effect.promise(() => client.query("SET enable_seqscan = off"))
   const ask = Effect.promise(async () => {
@@ -93,6 +97,6 @@ export const untilTrue = Effect.fnUntraced(function*(url: string, query: string)
     return rows[0]?.done === true
   })
   return Effect.gen(function*() {
-    while (!(yield* ask)) yield* Effect.sleep("5 millis")
+    while (!(yield* ask)) yield* Effect.sleep(every)
   })
 })

@@ -80,6 +80,23 @@ export const toRabbit = (url: string, exchange: string, routingKey: string) =>
       })
   )
 
+/** Sends what comes while a request is on its way in the next one, as producers of Kafka do that linger. */
+const together = (send: (ns: ReadonlyArray<number>) => Promise<unknown>): Send => {
+  let waiting: Array<number> = []
+  let answer: Promise<unknown> = Promise.resolve()
+  let next: Promise<unknown> | undefined
+  return (n) => {
+    waiting.push(n)
+    next ??= answer.then(() => {
+      const ns = waiting
+      waiting = []
+      next = undefined
+      return answer = send(ns)
+    })
+    return next
+  }
+}
+
 export const toKafka = (broker: string, topic: string) =>
   Effect.map(
     scoped(
@@ -96,10 +113,15 @@ export const toKafka = (broker: string, topic: string) =>
         }),
       (producer) => producer.close(true)
     ),
-    (producer): Send => (n) => {
-      const { body, headers } = CloudEvent.toBinary(envelopeOf(n), CloudEvent.kafka)
-      return producer.send({ messages: [{ topic, value: body, headers: { ...headers } }] })
-    }
+    (producer): Send =>
+      together((ns: ReadonlyArray<number>) =>
+        producer.send({
+          messages: ns.map((n) => {
+            const { body, headers } = CloudEvent.toBinary(envelopeOf(n), CloudEvent.kafka)
+            return { topic, value: body, headers: { ...headers } }
+          })
+        })
+      )
   )
 
 export const toWebhook = (url: string) =>

@@ -21,14 +21,16 @@ import type { Send } from "../brokers/straight.ts"
 import * as straight from "../brokers/straight.ts"
 import { times } from "../Goal.ts"
 import { measured, untilTrue } from "../measure.ts"
-import type { Race } from "../Measurement.ts"
+import type { Contestant, Race } from "../Measurement.ts"
 import { allFinished, emitMany } from "../ours/drain.ts"
-import { ours } from "../ours/services.ts"
+import { layerExternal, ours, takesAll } from "../ours/services.ts"
 import { range } from "../payload.ts"
 import { draining } from "../peers/Drainer.ts"
 
 /** Calls at the same time: what OUTBOX_CONCURRENCY is unless given. */
 const concurrency = 100
+/** How many each sends before it is measured: connections are opened, code is compiled. */
+const warmUp = 500
 
 interface Broker {
   readonly name: string
@@ -40,6 +42,29 @@ interface Broker {
   readonly client: string
 }
 
+const settings = { batchSize: 1000, concurrency }
+
+/** Ours with a publisher to something that is there for as long as the scope. */
+const throughOutbox = <E>(
+  about: Omit<Contestant, "run" | "settings">,
+  open: Effect.Effect<Layer.Layer<EventPublisher, E>, never, Scope.Scope>
+) =>
+  draining(
+    { ...about, settings: "OUTBOX_BATCH_SIZE 1000, OUTBOX_CONCURRENCY 100, default pool of 4" },
+    (url) =>
+      Effect.gen(function*() {
+        const services = yield* ours(url, { publisher: yield* open, settings })
+        const { drain, start } = Context.get(services, OutboxProcessor)
+        // Runs take seconds, and looking costs what is measured.
+        const finished = yield* untilTrue(url, allFinished, "25 millis")
+        return {
+          fill: (count) =>
+            Effect.provideContext(Effect.andThen(emitMany(warmUp), Effect.andThen(drain, emitMany(count))), services),
+          drain: () => Effect.andThen(start, finished)
+        }
+      })
+  )
+
 const race = ({ client, command, name, publisher, server, straight }: Broker): Race | undefined =>
   isInstalled(command)
     ? {
@@ -48,37 +73,24 @@ const race = ({ client, command, name, publisher, server, straight }: Broker): R
       size: 30_000,
       quickSize: 5_000,
       contestants: [
-        draining(
-          { name: "through the outbox", settings: "OUTBOX_BATCH_SIZE 1000, OUTBOX_CONCURRENCY 100, default pool of 4" },
-          (url) =>
-            Effect.gen(function*() {
-              const at = yield* server
-              const services = yield* ours(url, {
-                publisher: publisher(at),
-                settings: { batchSize: 1000, concurrency }
-              })
-              const { start } = Context.get(services, OutboxProcessor)
-              const finished = yield* untilTrue(url, allFinished)
-              return {
-                fill: (count) => Effect.provideContext(emitMany(count), services),
-                drain: () => Effect.andThen(start, finished)
-              }
-            })
-        ),
+        throughOutbox({ name: "through the outbox" }, Effect.map(server, publisher)),
         {
           name: "straight",
           settings: `${client}, 100 messages on their way, each acknowledged; nothing is kept anywhere before`,
           run: (url, size) =>
             Effect.gen(function*() {
               const send = yield* straight(yield* server)
-              // Connections are opened, code is compiled.
-              yield* Effect.forEach(range(500), (n) => Effect.promise(() => send(-1 - n)), {
+              yield* Effect.forEach(range(warmUp), (n) => Effect.promise(() => send(-1 - n)), {
                 concurrency,
                 discard: true
               })
               return yield* measured(url, size, Effect.promise(() => many(size, send)))
             })
-        }
+        },
+        throughOutbox(
+          { name: "through the outbox to a destination that does nothing", bound: true },
+          Effect.succeed(layerExternal(takesAll(() => {})))
+        )
       ],
       goals: [times("through the outbox", "straight", 0.8)]
     }
@@ -134,7 +146,7 @@ const brokers: ReadonlyArray<Broker> = [
     name: "Kafka (mock cluster of librdkafka)",
     command: "kcat",
     server: servers.kafkaCluster,
-    client: "@platformatic/kafka, idempotent, one message a call",
+    client: "@platformatic/kafka, idempotent, in one request what comes while another is on its way",
     publisher: (at) => KafkaPublisher.layer({ brokers: [at], topic: "events", createTopics: true }),
     straight: (at) => straight.toKafka(at, "events")
   },

@@ -24,6 +24,7 @@ import type { Limits } from "../DeliveryLimits.ts"
 import { recordUp } from "./deliveryMetrics.ts"
 import { dispatchRuns } from "./dispatchRuns.ts"
 import { dueSuspect } from "../claiming/dueSuspect.ts"
+import { gatherAttempts } from "./gatherAttempts.ts"
 import { HeldEntries } from "./HeldEntries.ts"
 import { untilWorth } from "./idle.ts"
 import type { Lane } from "./Lane.ts"
@@ -176,13 +177,13 @@ export const make = (
     const held = new HeldEntries(lease)
     const takeNextDue = (limit: number, takeUp: Take<never>, everywhere = false) =>
       take(capacityBeside(held, everywhere), limit, takeUp)
-    const attempts = yield* Queue.unbounded<Attempt>()
     // What was settled has made room. One fiber waits for that at a time.
     const changed = yield* Queue.sliding<void>(1)
     // And it may have made something due: a retry, the next of a key or of a line.
     const freed = yield* Queue.sliding<void>(1)
     const mayFree = ({ entry, fact }: Attempt) =>
       fact._tag !== "Delivered" || entry.orderingKey !== null || limits.types?.[entry.eventType] !== undefined
+    const { ended, group } = yield* gatherAttempts(held, batchSize / 2, mayFree)
     const waitUntilWorth = untilWorth(db, route, Effect.raceFirst(wakeup, Queue.take(freed)), pollInterval)
     const settle = settleAttempts(db, destination, lane, (statement) => outlastTrouble("settling failed", statement))
     let breaker: CircuitBreaker.CircuitBreaker = CircuitBreaker.closed
@@ -220,11 +221,11 @@ export const make = (
     yield* Effect.flatten(Queue.take(news)).pipe(Effect.forever, Effect.forkScoped)
 
     const settleGroup = Effect.gen(function*() {
-      const group = yield* Queue.takeAll(attempts)
-      yield* outlastTrouble("settling failed", settle(group))
-      held.settled(group.map(({ entry }) => entry))
+      const attempts = yield* group
+      yield* outlastTrouble("settling failed", settle(attempts))
+      held.settled(attempts.map(({ entry }) => entry))
       yield* Queue.offer(changed, void 0)
-      if (group.some(mayFree)) yield* Queue.offer(freed, void 0)
+      if (attempts.some(mayFree)) yield* Queue.offer(freed, void 0)
     })
     yield* settleGroup.pipe(Effect.forever, Effect.forkScoped)
 
@@ -239,10 +240,10 @@ export const make = (
       Effect.forkScoped
     )
 
-    const end = (ended: ReadonlyArray<Attempt>) => {
-      held.ended(ended)
-      for (const { heard } of ended) hear(heard)
-      Queue.offerAllUnsafe(attempts, ended)
+    const end = (attempts: ReadonlyArray<Attempt>) => {
+      held.ended(attempts)
+      for (const { heard } of attempts) hear(heard)
+      ended(attempts)
     }
     // What was claimed a moment before the destination was found to be down is not tried on it.
     const attemptUnlessDown = (entry: ClaimedEntry) =>

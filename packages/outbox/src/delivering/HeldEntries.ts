@@ -34,6 +34,9 @@ export class HeldEntries {
   readonly #lease: number
   /** Of the data of all that is held. */
   bytes = 0
+  /** How many attempts have no outcome yet, and of how many of those the publisher was called. */
+  left = 0
+  onTheirWay = 0
 
   constructor(lease: Duration.Duration) {
     this.#lease = Duration.toMillis(lease)
@@ -64,18 +67,24 @@ export class HeldEntries {
       const deadline = since + entry.timeLeft
       this.#holdings.set(entry, { entry, begun: false, ended: false, safeUntil: since + this.#lease, deadline })
       this.bytes += entry.bytes
+      this.left++
     }
   }
 
   begun(entry: ClaimedEntry): void {
     const holding = this.#holdings.get(entry)
-    if (holding !== undefined) holding.begun = true
+    if (holding === undefined || holding.begun) return
+    holding.begun = true
+    this.onTheirWay++
   }
 
   ended(attempts: ReadonlyArray<{ readonly entry: ClaimedEntry }>): void {
     for (const { entry } of attempts) {
       const holding = this.#holdings.get(entry)
-      if (holding !== undefined) holding.ended = true
+      if (holding === undefined || holding.ended) continue
+      holding.ended = true
+      this.left--
+      if (holding.begun) this.onTheirWay--
     }
   }
 
