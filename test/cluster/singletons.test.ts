@@ -4,7 +4,10 @@
  */
 import { assert, layer } from "@effect/vitest"
 import { MaintenanceSingleton, ReaderSingleton } from "@zakops/cluster"
+import * as Subscription from "@zakops/event-store/Subscription"
+import * as EventDefinition from "@zakops/events/EventDefinition"
 import { EventPublisher, TransportDown } from "@zakops/events/EventPublisher"
+import { Consumer, InboxGuard } from "@zakops/inbox"
 import { OutboxConfig } from "@zakops/outbox"
 import * as OutboxLive from "@zakops/outbox/OutboxLive"
 import * as MessageStorage from "effect/cluster/MessageStorage"
@@ -19,8 +22,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { SqlClient } from "effect/sql/SqlClient"
+import { randomUUID } from "node:crypto"
 import { eventually } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
@@ -66,18 +71,37 @@ const reader = (seen: Seen, runner: string) =>
     return yield* Effect.never
   }).pipe(Effect.ensuring(Effect.sync(() => seen.running.delete(runner))))
 
+const Counted = EventDefinition.make("counted", { payload: Schema.Struct({ n: Schema.Int }) })
+
+/** A consumer over a subscription, whose rows say where it runs. */
+const counting = (runner: string) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient
+    return yield* Consumer.run({
+      consumerId: "counts",
+      source: yield* Subscription.make("counts"),
+      handlers: [Consumer.on(Counted, ({ data }) => sql`INSERT INTO counts (n, runner) VALUES (${data.n}, ${runner})`)]
+    })
+  })
+
 const runner = (port: number, seen: Seen) =>
   Layer.fresh(
     Layer.mergeAll(
       MaintenanceSingleton.layer(),
-      ReaderSingleton.layer("totals", reader(seen, String(port)), { restartAfter: "50 millis" })
-    ).pipe(Layer.provide(sharding(port)), Layer.provide(outbox))
+      ReaderSingleton.layer("totals", reader(seen, String(port)), { restartAfter: "50 millis" }),
+      ReaderSingleton.layer("counts", counting(String(port)), { restartAfter: "50 millis" })
+    ).pipe(Layer.provide(sharding(port)), Layer.provide(outbox), Layer.provide(InboxGuard.layer))
   )
 
 layer(TestDatabase.layer, { excludeTestServices: true })("singletons of a cluster", (it) => {
   it.effect("run at one runner, and at another when that is gone", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient
+      yield* sql`CREATE TABLE counts (n int, runner text)`
+      const counts = sql<{ n: number; runner: string }>`SELECT n, runner FROM counts ORDER BY n`
+      const log = (n: number) =>
+        sql`INSERT INTO zakops.agent_events (id, correlation_id, event_type, schema_version, event_data)
+          VALUES (${randomUUID()}, ${randomUUID()}, 'counted', 1, ${JSON.stringify({ n })}::jsonb)`
       const seen: Seen = { running: new Set(), most: 0, failures: 0 }
       const scopes = new Map<string, Scope.Closeable>()
       for (const port of [34431, 34432]) {
@@ -94,6 +118,9 @@ layer(TestDatabase.layer, { excludeTestServices: true })("singletons of a cluste
       yield* eventually(Effect.sync(() => seen.running.size === 1 && seen.failures > 1))
       yield* eventually(Effect.map(maintained, (at) => at > 0))
 
+      yield* log(1)
+      yield* eventually(Effect.map(counts, (rows) => rows.length === 1))
+
       const [first = ""] = seen.running
       const before = yield* maintained
       const scope = scopes.get(first)
@@ -101,5 +128,10 @@ layer(TestDatabase.layer, { excludeTestServices: true })("singletons of a cluste
       yield* eventually(Effect.sync(() => seen.running.size === 1 && !seen.running.has(first)))
       yield* eventually(Effect.map(maintained, (at) => at > before))
       assert.strictEqual(seen.most, 1, "never at two at once")
+      yield* log(2)
+      yield* eventually(Effect.map(counts, (rows) => rows.length > 1))
+      const rows = yield* counts
+      assert.deepStrictEqual(rows.map(({ n }) => n), [1, 2])
+      assert.notStrictEqual(rows[1]?.runner, first)
     }).pipe(Effect.scoped))
 })

@@ -1,16 +1,24 @@
 /** The examples of docs/brokers.md. */
 import { nanos } from "@nats-io/nats-core"
+import * as EventLog from "@zakops/event-store/EventLog"
 import type { EventPublisher } from "@zakops/events/EventPublisher"
 import { Consumer } from "@zakops/inbox"
 import { NatsPublisher, NatsSource } from "@zakops/nats"
+import { layerRoutes, OutboxLive, routeTo } from "@zakops/outbox"
 import { RabbitPublisher, RabbitSource } from "@zakops/rabbitmq"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
 import { DealCreated } from "./readmeExample.ts"
 
 const mail = (eventId: string, subject: string) =>
   Effect.flatMap(SqlClient, (sql) => sql`INSERT INTO mails (event_id, subject) VALUES (${eventId}, ${subject})`)
+
+export const beside = (broker: Layer.Layer<EventPublisher>) =>
+  OutboxLive.pipe(
+    Layer.provide(layerRoutes([routeTo(broker, { name: "broker" })])),
+    Layer.provide(EventLog.layerPublisher)
+  )
 
 export const layerNats = (servers: string): Layer.Layer<EventPublisher> =>
   NatsPublisher.layer({

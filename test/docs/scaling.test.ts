@@ -11,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
 import { eventually } from "../support/outbox.ts"
+import { startProxy } from "../support/proxy.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 import { blocksOf } from "./pages.ts"
 import { deliverShards, deliverTenant, whoDelivers } from "./scaling.ts"
@@ -62,6 +63,35 @@ layer(Workers.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestS
               yield* Fiber.interrupt(tenant)
               assert.deepStrictEqual(yield* list, [])
             }),
+          () => Effect.orDie(sql`DROP DATABASE ${sql(other.pathname.slice(1))} WITH (FORCE)`)
+        )
+      }))
+
+    it.effect("go on with the others when one of the databases is out of reach, and with it when it is back", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient
+        const url = yield* TestDatabase.DatabaseUrl
+        const other = new URL(url)
+        other.pathname = `${other.pathname}_c`
+        const before = yield* logged(url)
+        yield* Effect.acquireUseRelease(
+          sql`CREATE DATABASE ${sql(other.pathname.slice(1))}`,
+          () =>
+            Effect.gen(function*() {
+              yield* at(other.toString(), migrate)
+              const proxy = yield* startProxy(other.toString())
+              const shards = yield* Effect.forkChild(deliverShards([url, proxy.url].map((url) => Redacted.make(url))))
+              yield* emitTo(other.toString())
+              yield* eventually(Effect.map(logged(other.toString()), (count) => count === 1))
+              proxy.shut(true)
+              yield* emitTo(url)
+              yield* emitTo(other.toString())
+              yield* eventually(Effect.map(logged(url), (count) => count === before + 1))
+              assert.strictEqual(yield* logged(other.toString()), 1)
+              proxy.shut(false)
+              yield* eventually(Effect.map(logged(other.toString()), (count) => count === 2), 60)
+              yield* Fiber.interrupt(shards)
+            }).pipe(Effect.scoped),
           () => Effect.orDie(sql`DROP DATABASE ${sql(other.pathname.slice(1))} WITH (FORCE)`)
         )
       }))

@@ -32,7 +32,7 @@ const destination = Layer.effect(
         sql`INSERT INTO deliveries (event_id, key, sequence, worker)
           VALUES (${id}::uuid, ${orderingKey}, ${sequence}::bigint, ${name})`.pipe(
           Effect.mapError((cause) => new Transient({ reason: "the table cannot be reached", cause })),
-          Effect.andThen(Effect.sleep(headers["slow"] === undefined ? "3 millis" : "400 millis"))
+          Effect.andThen(Effect.sleep(Duration.fromInputUnsafe((headers["slow"] ?? "3 millis") as Duration.Input)))
         )
     }
   })

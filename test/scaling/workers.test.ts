@@ -1,6 +1,7 @@
 /**
- * 1, 2, 4 and 8 worker processes, which know nothing of each other, on a database that is 0, 1 and 10 ms away: each event once, each key in
- * its order, and what the killed ones held goes on elsewhere. Prints throughput and fairness, and judges neither.
+ * 1, 2, 4 and 8 worker processes, which know nothing of each other, on a database that is 1 and 10 ms away: each event once, each key in
+ * its order, what they hold and their shares to be seen, and what the killed ones held goes on elsewhere. Prints throughput and fairness,
+ * and judges neither.
  */
 import { assert, layer } from "@effect/vitest"
 import * as EventDefinition from "@zakops/events/EventDefinition"
@@ -120,7 +121,7 @@ layer(Live, { excludeTestServices: true })("worker processes", (it) => {
         const proxy = yield* startProxy(direct)
         const children: Array<{ readonly name: string; readonly child: ReturnType<typeof fork> }> = []
         const lines: Array<string> = []
-        for (const [count, latency] of [[1, 0], [2, 1], [4, 10], [8, 1]] as const) {
+        for (const [count, latency] of [1, 2, 4, 8].flatMap((count) => [[count, 1], [count, 10]] as const)) {
           proxy.delay(latency)
           while (children.length < count) {
             const name = `worker ${children.length + 1}`
@@ -148,11 +149,18 @@ layer(Live, { excludeTestServices: true })("worker processes", (it) => {
         }
         console.log(lines.join("\n"))
 
+        // Each tells of itself every five seconds.
+        yield* emitMany(50, 24, { slow: "6 seconds" })
+        yield* eventually(Effect.map(list, (workers) => workers.some(({ holding }) => holding > 0)))
+        const shares = (yield* list).map(({ share }) => share ?? 0)
+        assert.closeTo(shares.reduce((sum, share) => sum + share, 0), 1, 0.001, "shares of one whole")
+        yield* eventually(finished, 120)
+
         // With more keys than one worker can hold (whoever has a key may well keep it, where the destination is fast), they spread over
         // workers; half of those who hold some are killed in the middle.
         proxy.delay(1)
         yield* sql`TRUNCATE deliveries`
-        yield* emitMany(200, 100, { slow: "yes" })
+        yield* emitMany(200, 100, { slow: "400 millis" })
         const holding = sql<{ worker: string }>`
           SELECT DISTINCT claimed_by AS worker FROM zakops.outbox WHERE status = 'processing' AND ordering_key IS NOT NULL`
         yield* eventually(Effect.map(holding, (rows) => rows.length > 1), 120)

@@ -15,6 +15,8 @@ export interface Proxy {
   readonly deafen: () => void
   /** From now on every answer comes later by so many milliseconds, as from a server that is that far away. */
   readonly delay: (millis: number) => void
+  /** While it is shut all connections are cut, as where the server is out of reach. */
+  readonly shut: (is: boolean) => void
   readonly connections: () => number
 }
 
@@ -33,8 +35,10 @@ export const startProxy = (url: string): Effect.Effect<Proxy, never, Scope.Scope
     const target = new URL(url)
     const open = new Set<{ readonly client: Socket; readonly server: Socket; deaf: boolean }>()
     let latency = 0
+    let isShut = false
     let cut: { readonly word: string; readonly when: "answered" | "unheard" } | undefined
     const server = createServer((client) => {
+      if (isShut) return void client.on("error", () => {}).destroy()
       const upstream = connect(Number(target.port || 5432), target.hostname)
       const pair = { client, server: upstream, deaf: false }
       open.add(pair)
@@ -87,6 +91,14 @@ export const startProxy = (url: string): Effect.Effect<Proxy, never, Scope.Scope
       },
       delay: (millis) => {
         latency = millis
+      },
+      shut: (is) => {
+        isShut = is
+        if (!is) return
+        for (const { client, server } of open) {
+          client.destroy()
+          server.destroy()
+        }
       },
       connections: () => open.size
     }

@@ -7,7 +7,7 @@ import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import { EventPublisher } from "@zakops/events/EventPublisher"
 import { SetAside } from "@zakops/events/EventSource"
 import { Consumer, InboxGuard } from "@zakops/inbox"
-import { OutboxProcessor } from "@zakops/outbox"
+import { Outbox, OutboxProcessor, TransactionalPublisher } from "@zakops/outbox"
 import { Signature, WebhookPublisher, WebhookReceiver } from "@zakops/webhook"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -57,6 +57,7 @@ const publisher = Layer.effect(
   })
 )
 
+const WasSigned = EventDefinition.make("deal.signed", { payload: Schema.Struct({ deal: Schema.String }) })
 const DealSigned = EventDefinition.make("deal.signed", {
   version: 2,
   payload: Schema.Struct({ deal: Schema.String, by: Schema.String }),
@@ -72,9 +73,11 @@ layer(
   ),
   { excludeTestServices: true }
 )("a webhook's round trip", (it) => {
-  it.effect("from the outbox to a handler, once for each event, whichever its version and however often it is delivered", () =>
+  it.effect("from the transaction to a handler, once for each event, whichever its version and however often it is delivered", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient
+      const { emit } = yield* Outbox
+      const { transact } = yield* TransactionalPublisher
       const { drain } = yield* OutboxProcessor
       const { source } = yield* Received
       yield* sql`CREATE TABLE signed (deal text, by text)`
@@ -85,11 +88,10 @@ layer(
           Consumer.on(DealSigned, ({ data }) => sql`INSERT INTO signed (deal, by) VALUES (${data.deal}, ${data.by})`)
         ]
       }))
-      const insert = (version: number, data: object) =>
-        sql`INSERT INTO zakops.outbox (id, correlation_id, event_type, schema_version, event_data)
-          VALUES (${randomUUID()}, ${randomUUID()}, 'deal.signed', ${version}, ${JSON.stringify(data)}::jsonb)`
-      yield* insert(1, { deal: "old" })
-      yield* insert(2, { deal: "new", by: "me" })
+      yield* transact(emit(yield* WasSigned.make({ deal: "old" }), { correlationId: randomUUID() }))
+      yield* transact(emit(yield* DealSigned.make({ deal: "new", by: "me" }), { correlationId: randomUUID() }))
+      const rolledBack = emit(yield* DealSigned.make({ deal: "none", by: "me" }), { correlationId: randomUUID() })
+      yield* Effect.flip(transact(Effect.andThen(rolledBack, Effect.fail("no"))))
       assert.deepInclude(yield* drain, { delivered: 2, retried: 0 })
       yield* sql`UPDATE zakops.outbox SET status = 'pending', delivered_at = NULL`
       assert.deepInclude(yield* drain, { delivered: 2, retried: 0 })
