@@ -21,7 +21,7 @@ import { randomUUID } from "node:crypto"
 import { FakePublisher } from "../support/FakePublisher.ts"
 import type { Plan } from "../support/plans.ts"
 import { plansOf } from "../support/plans.ts"
-import { services } from "../support/outbox.ts"
+import { emitDeals, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const table = `"zakops"."outbox"`
@@ -146,6 +146,18 @@ layer(Filled)("with 100,000 entries", (it) => {
           [/DELETE FROM[^]*discarded_at/, "outbox_discarded"],
           [/RECURSIVE/, "outbox_key"]
         ])
+      }))
+  })
+
+  it.layer(External)("an emission with a deduplication key", (it) => {
+    it.effect("looks for who holds the key by its primary key", () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient
+        yield* sql`INSERT INTO zakops.dedupe_keys (event_type, dedupe_key, entry_id, until)
+          SELECT 'deal.made', 'key ' || n, gen_random_uuid(), now() + interval '1 hour' FROM generate_series(1, 100000) AS n`
+        yield* sql`VACUUM ANALYZE zakops.dedupe_keys`
+        const emitting = emitDeals(3, { dedupeKey: "key 7" })
+        assertPlans(yield* plansOf(`"zakops"."dedupe_keys"`, emitting), [[/AS first/, "dedupe_keys_pkey"]])
       }))
   })
 

@@ -1,5 +1,5 @@
 /**
- * `bench [suite] [--race NAME] [--quick] [--rounds N] [--json FILE] [--report]`: measures ours and its peers side by side, in one run, on an embedded
+ * `bench [suite] [--race NAME] [--quick] [--rounds N] [--size N] [--json FILE] [--report]`: measures ours and its peers side by side, in one run, on an embedded
  * Postgres 18 or the server of DATABASE_URL.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { writeFile } from "node:fs/promises"
 import packageJson from "../package.json" with { type: "json" }
-import type { Ran } from "./Measurement.ts"
+import type { Race, Ran } from "./Measurement.ts"
 import { narrowed } from "./Measurement.ts"
 import { makeProgress } from "./progress.ts"
 import { ProfileFolder } from "./profile.ts"
@@ -33,6 +33,12 @@ const rounds = Flag.Int("rounds").pipe(
   Flag.withDefault(3),
   Flag.withDescription("How often each contestant runs, besides a first time that does not count")
 )
+const size = Flag.Int("size").pipe(
+  Flag.optional,
+  Flag.withDescription(
+    "How much work each run is, instead of the race's own: 10000000 entries in the table of a race of `scale`, say"
+  )
+)
 const only = Flag.String("only").pipe(
   Flag.optional,
   Flag.withDescription("Only contestants with this in their name, besides ours: goals that name others are left out")
@@ -51,7 +57,7 @@ const report = Flag.Boolean("report").pipe(
   Flag.withDescription("Write docs/benchmarks.md, with charts")
 )
 
-const run = ({ json, only, profile, quick, race, report, rounds, suite }: {
+const run = ({ json, only, profile, quick, race, report, rounds, size, suite }: {
   readonly json: Option.Option<string>
   readonly only: Option.Option<string>
   readonly profile: Option.Option<string>
@@ -59,6 +65,7 @@ const run = ({ json, only, profile, quick, race, report, rounds, suite }: {
   readonly race: Option.Option<string>
   readonly report: boolean
   readonly rounds: number
+  readonly size: Option.Option<number>
   readonly suite: string
 }) =>
   Effect.scoped(Effect.gen(function*() {
@@ -67,6 +74,7 @@ const run = ({ json, only, profile, quick, race, report, rounds, suite }: {
       name.includes(Option.getOrElse(race, () => ""))
     )
     const races = Option.match(only, { onNone: () => all, onSome: (name) => all.map((race) => narrowed(race, name)) })
+    const resized = (race: Race) => Option.match(size, { onNone: () => race, onSome: (size) => ({ ...race, size }) })
     const about = yield* environment(measuredOn)
     // On stderr, so that the results alone are the output.
     process.stderr.write(`${about}\n`)
@@ -74,7 +82,7 @@ const run = ({ json, only, profile, quick, race, report, rounds, suite }: {
     const runs: Array<Ran> = []
     yield* Effect.forEach(races, (race) =>
       Effect.gen(function*() {
-        runs.push(yield* runRace(race, measuredOn.url, { rounds, quick, progress }))
+        runs.push(yield* runRace(resized(race), measuredOn.url, { rounds, quick, progress }))
         // What has been measured by now, also where a later race fails.
         if (report) yield* writeReport(runs, about)
       }), { discard: true }).pipe(
@@ -89,7 +97,7 @@ const run = ({ json, only, profile, quick, race, report, rounds, suite }: {
   }))
 
 Command.run(
-  Command.make("bench", { suite, quick, rounds, race, only, profile, json, report }, run).pipe(
+  Command.make("bench", { suite, quick, rounds, size, race, only, profile, json, report }, run).pipe(
     Command.withDescription("Measure ours and its peers side by side")
   ),
   { version: packageJson.version }

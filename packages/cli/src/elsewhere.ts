@@ -75,6 +75,10 @@ const quick = Flag.Boolean("quick").pipe(
   Flag.withDescription("Less work for each run: to see that it works")
 )
 const rounds = Flag.Int("rounds").pipe(Flag.optional, Flag.withDescription("How often each contestant runs"))
+const size = Flag.Int("size").pipe(
+  Flag.optional,
+  Flag.withDescription("How much work each run is, instead of the race's own")
+)
 const only = Flag.String("only").pipe(
   Flag.optional,
   Flag.withDescription("Only contestants with this in their name, besides ours")
@@ -92,12 +96,13 @@ const file = Flag.String("json").pipe(Flag.optional, Flag.withDescription("Write
 
 export const bench = Command.make(
   "bench",
-  { suite, quick, rounds, race, only, profile, file, report },
-  ({ file, only, profile, quick, race, report, rounds, suite }) =>
+  { suite, quick, rounds, size, race, only, profile, file, report },
+  ({ file, only, profile, quick, race, report, rounds, size, suite }) =>
     inCheckout("bench", "bench/src/main.ts", [
       ...Option.toArray(suite),
       ...(quick ? ["--quick"] : []),
       ...Option.toArray(rounds).flatMap((rounds) => ["--rounds", String(rounds)]),
+      ...Option.toArray(size).flatMap((size) => ["--size", String(size)]),
       ...Option.toArray(race).flatMap((race) => ["--race", race]),
       ...Option.toArray(profile).flatMap((folder) => ["--profile", folder]),
       ...(report ? ["--report"] : []),
