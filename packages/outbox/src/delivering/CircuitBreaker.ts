@@ -24,3 +24,7 @@ export const down = (breaker: CircuitBreaker): CircuitBreaker => {
 /** A probe is under way. */
 export const probe = (breaker: CircuitBreaker): CircuitBreaker =>
   breaker._tag === "Closed" ? breaker : { ...breaker, probing: true }
+
+/** As it is shown, and reported. */
+export const nameOf = (breaker: CircuitBreaker): "closed" | "open" | "probing" =>
+  breaker._tag === "Closed" ? "closed" : breaker.probing ? "probing" : "open"

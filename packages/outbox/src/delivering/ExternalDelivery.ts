@@ -21,13 +21,13 @@ import { attemptRun, toRuns } from "./attemptRun.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import { claimEntries } from "../claiming/claimEntries.ts"
 import type { Limits } from "../DeliveryLimits.ts"
-import { recordUp } from "./deliveryMetrics.ts"
 import { dispatchRuns } from "./dispatchRuns.ts"
 import { dueSuspect } from "../claiming/dueSuspect.ts"
 import { gatherAttempts } from "./gatherAttempts.ts"
 import { HeldEntries } from "./HeldEntries.ts"
 import { untilWorth } from "./idle.ts"
 import type { Lane } from "./Lane.ts"
+import { listenTo } from "./listenTo.ts"
 import { outlastTrouble } from "../connecting/outlastTrouble.ts"
 import { Pace } from "./Pace.ts"
 import type { OutboxSettings } from "../OutboxConfig.ts"
@@ -173,7 +173,6 @@ export const make = (
    * without a charge, and returns when the database knows.
    */
   const start = Effect.fnUntraced(function*(wakeup: Effect.Effect<void>) {
-    yield* recordUp(destination, true)
     const held = new HeldEntries(lease)
     const takeNextDue = (limit: number, takeUp: Take<never>, everywhere = false) =>
       take(capacityBeside(held, everywhere), limit, takeUp)
@@ -186,11 +185,8 @@ export const make = (
     const { ended, group } = yield* gatherAttempts(held, batchSize / 2, mayFree)
     const waitUntilWorth = untilWorth(db, route, Effect.raceFirst(wakeup, Queue.take(freed)), pollInterval)
     const settle = settleAttempts(db, destination, lane, (statement) => outlastTrouble("settling failed", statement))
-    let breaker: CircuitBreaker.CircuitBreaker = CircuitBreaker.closed
-    vitals = () => ({
-      breaker: breaker._tag === "Closed" ? "closed" : breaker.probing ? "probing" : "open",
-      holding: held.size
-    })
+    const { breaker, hear, probe } = yield* listenTo(destination)
+    vitals = () => ({ breaker: CircuitBreaker.nameOf(breaker()), holding: held.size })
 
     const until = (holds: () => boolean): Effect.Effect<void> =>
       Effect.suspend(() => holds() ? Effect.void : Effect.andThen(Queue.take(changed), until(holds)))
@@ -205,20 +201,6 @@ export const make = (
           until(() => room() > 0)
         )
     )
-
-    // What was heard of the destination, to be told.
-    const news = yield* Queue.unbounded<Effect.Effect<void>>()
-    const hear = (heard: Attempt["heard"]) => {
-      if (heard._tag === "Nothing") return
-      const before = breaker
-      breaker = heard._tag === "Down" ? CircuitBreaker.down(before) : CircuitBreaker.closed
-      if (breaker === before) return
-      const told = breaker._tag === "Open" && heard._tag === "Down"
-        ? Effect.logWarning(`${destination} is down, its entries wait uncharged: ${heard.reason}`)
-        : Effect.logInfo(`${destination} is up again`)
-      Queue.offerUnsafe(news, Effect.andThen(recordUp(destination, breaker._tag === "Closed"), told))
-    }
-    yield* Effect.flatten(Queue.take(news)).pipe(Effect.forever, Effect.forkScoped)
 
     const settleGroup = Effect.gen(function*() {
       const attempts = yield* group
@@ -248,7 +230,7 @@ export const make = (
     // What was claimed a moment before the destination was found to be down is not tried on it.
     const attemptUnlessDown = (entry: ClaimedEntry) =>
       Effect.suspend(() =>
-        breaker._tag === "Open" && !breaker.probing
+        CircuitBreaker.nameOf(breaker()) === "open"
           ? Effect.succeed<Begun>({ done: handBack(entry, false) })
           : attemptHeld(held, entry)
       )
@@ -298,9 +280,10 @@ export const make = (
     const tidyOnAndOn = Effect.forever(Effect.andThen(Effect.uninterruptible(tidy.atTimes), Effect.sleep(pollInterval)))
 
     const takeNext = Effect.gen(function*() {
-      if (breaker._tag === "Open") {
-        yield* Effect.timeoutOption(tidyOnAndOn, breaker.wait)
-        breaker = CircuitBreaker.probe(breaker)
+      const state = breaker()
+      if (state._tag === "Open") {
+        yield* Effect.timeoutOption(tidyOnAndOn, state.wait)
+        probe()
         yield* allSettled
         // What was handed back lies in front of what has been met.
         const { taken } = yield* taking((take) => takeNextDue(1, take, true))
