@@ -12,6 +12,7 @@ import { missing, startKafka } from "../support/kafkaCluster.ts"
 
 brokerPublisherContract("a topic of Kafka", layerBroker("binary"), {
   missing,
+  refused: "TransportDown",
   unknown: "TransportDown",
   tooLarge: { bytes: maxMessageBytes, said: "Permanent" }
 })

@@ -1,11 +1,15 @@
 /** RabbitMQ as a destination and as a source, on a server of its own. */
 import { assert, describe, it } from "@effect/vitest"
+import type { PublishError } from "@zakops/events/EventPublisher"
 import { RabbitPublisher, RabbitSource } from "@zakops/rabbitmq"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { layerRabbit, mailsFromRabbit } from "../docs/brokers.ts"
 import { runExample } from "../support/brokerExample.ts"
-import { anEvent, brokerPublisherContract } from "../support/brokerPublisherContract.ts"
+import { anEvent, brokerPublisherContract, layerPublisher, patience } from "../support/brokerPublisherContract.ts"
 import { brokerSourceContract } from "../support/brokerSourceContract.ts"
+import { eventPublisherContract } from "../support/eventPublisherContract.ts"
+import { eventually } from "../support/outbox.ts"
 import {
   eventsOf,
   layerBroker,
@@ -25,6 +29,10 @@ brokerPublisherContract("an exchange of RabbitMQ", layerBroker("binary"), {
   refused: "Transient",
   unknown: "TransportDown",
   tooLarge: { bytes: maxMessageSize, said: "Permanent" }
+})
+
+describe.skipIf(missing)("an exchange of RabbitMQ, structured", () => {
+  eventPublisherContract("as any publisher", layerPublisher.pipe(Layer.provide(layerBroker("structured"))))
 })
 
 brokerSourceContract("a queue of RabbitMQ", layerReadable, { missing })
@@ -87,6 +95,26 @@ describe.skipIf(missing)("RabbitMQ", () => {
       const headers = yield* Effect.flip(publish(anEvent({ headers: { large: "x".repeat(70_000) } })))
       assert.strictEqual(headers._tag, "Permanent")
       yield* publish(anEvent())
+    }))
+
+  it.live("says TransportDown while the server blocks publishers, and delivers afterwards", () =>
+    Effect.gen(function*() {
+      const { block, url } = yield* theServer
+      const options = { url, exchange: "blocked", queues: [{ name: "blocked.all" }], create: true, timeout: patience }
+      const { publish } = yield* RabbitPublisher.make(options)
+      const event = anEvent()
+      yield* publish(anEvent())
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* block
+        const blocked = (error: PublishError) =>
+          error._tag === "TransportDown" && error.message.startsWith("RabbitMQ takes nothing at the moment")
+        // The first that comes when it is blocked is read by nobody, and has the server say so.
+        yield* eventually(Effect.match(publish(anEvent()), { onSuccess: () => false, onFailure: blocked }))
+        assert.isTrue(blocked(yield* Effect.flip(publish(event))))
+        assert.isTrue(blocked(yield* Effect.flip(publish(event))))
+      }))
+      yield* eventually(Effect.match(publish(event), { onSuccess: () => true, onFailure: () => false }))
+      assert.include((yield* eventsOf(url, "blocked.all")).map(({ id }) => id), event.id)
     }))
 
   it.live("is read by one consumer while another stands by, which takes over in order", () =>

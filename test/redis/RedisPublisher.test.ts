@@ -45,43 +45,52 @@ describe.skipIf(missing)("RedisPublisher", () => {
         assert.isBelow(left, 102)
       }))
 
-    it.effect("says Transient where the stream's key is something else", () =>
+    it.effect("says TransportDown where the stream's key is something else", () =>
       Effect.gen(function*() {
         const { url } = yield* startRedis
         yield* Effect.promise(() => withRedis(url, (client) => client.set("taken", "text")))
         const { publish } = yield* RedisPublisher.make({ url: Redacted.make(url), stream: "taken", trim: "never" })
         const error = yield* Effect.flip(publish(anEvent()))
-        assert.strictEqual(error._tag, "Transient")
+        assert.strictEqual(error._tag, "TransportDown")
         assert.include(error.message, "WRONGTYPE")
       }))
 
-    it.effect("gives a silent server up after its timeout, and delivers when it speaks again", () =>
+    it.effect("says TransportDown of what its user may not add, and delivers when it may", () =>
       Effect.gen(function*() {
-        const { server, url } = yield* startRedis
-        const options = {
-          url: Redacted.make(url),
-          stream: "events",
-          trim: "never",
-          timeout: Duration.millis(200)
-        } as const
-        const { publish } = yield* RedisPublisher.make(options)
-        yield* publish(anEvent())
-        yield* Effect.acquireRelease(server.freeze, () => server.thaw)
-        assert.strictEqual((yield* Effect.flip(publish(anEvent())))._tag, "TransportDown")
-        // A new connection comes about, since the system accepts it, and stays silent.
-        assert.strictEqual((yield* Effect.flip(publish(anEvent())))._tag, "TransportDown")
-        yield* server.thaw
-        yield* publish(anEvent())
+        const { url } = yield* startRedis
+        const user = (...rules: ReadonlyArray<string>) =>
+          Effect.promise(() => withRedis(url, (client) => client.aclSetUser("limited", [...rules])))
+        // Who may do nothing but name its connection, as the client does; not even ask for the limit.
+        yield* user("on", ">limited", "~events", "+client|setname")
+        const limited = url.replace(":secret", "limited:limited")
+        const { publish } = yield* RedisPublisher.make({ url: Redacted.make(limited), stream: "events", trim: "never" })
+        const event = anEvent()
+        const error = yield* Effect.flip(publish(event))
+        assert.strictEqual(error._tag, "TransportDown")
+        assert.include(error.message, "NOPERM")
+        yield* user("+xadd")
+        yield* publish(event)
+        assert.deepStrictEqual((yield* eventsOf(url, "events")).map(({ id }) => id), [event.id])
       }))
 
     it("takes what Redis says for what it is", () => {
       const said = (message: string) => classify(new ErrorReply(message))._tag
       for (
-        const word of ["LOADING", "READONLY", "OOM", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "NOAUTH", "WRONGPASS"]
+        const word of [
+          "LOADING",
+          "READONLY",
+          "OOM",
+          "MISCONF",
+          "NOREPLICAS",
+          "CLUSTERDOWN",
+          "NOAUTH",
+          "NOPERM",
+          "WRONGPASS"
+        ]
       ) {
         assert.strictEqual(said(`${word} for some reason`), "TransportDown")
       }
-      assert.strictEqual(said("NOPERM no permissions to access a key"), "Transient")
+      assert.strictEqual(said("ERR unknown command"), "Transient")
       assert.strictEqual(said("ERR Protocol error: invalid bulk length"), "Permanent")
       assert.strictEqual(classify(new Error("Socket closed unexpectedly"))._tag, "TransportDown")
     })

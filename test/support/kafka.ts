@@ -8,7 +8,8 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
-import { Broker } from "./brokerPublisherContract.ts"
+import { Broker, patience } from "./brokerPublisherContract.ts"
+import { login } from "../kafka/frames.ts"
 import { ReadableBroker } from "./brokerSourceContract.ts"
 import { startKafka } from "./kafkaCluster.ts"
 
@@ -51,6 +52,11 @@ const eventsOf = (brokers: string) =>
 
 export const maxMessageBytes = 200_000
 
+/** Errors of Kafka, as its protocol numbers them. */
+export const notEnoughReplicas = 19
+export const messageTooLarge = 10
+export const topicAuthorizationFailed = 29
+
 /** As the contract of publishers to a broker wants it. */
 export const layerBroker = (mode: "structured" | "binary") =>
   Layer.effect(
@@ -62,11 +68,9 @@ export const layerBroker = (mode: "structured" | "binary") =>
       return {
         ...cluster,
         publisher: KafkaPublisher.make(options),
-        // The mock cluster knows nobody's password; a broker without SASL refuses whoever comes with it.
-        stranger: KafkaPublisher.make({
-          ...options,
-          sasl: { mechanism: "PLAIN", username: "zakops", password: "guessed" }
-        }),
+        hasty: KafkaPublisher.make({ ...options, timeout: patience }),
+        stranger: KafkaPublisher.make({ ...options, sasl: { mechanism: "PLAIN", ...login, password: "guessed" } }),
+        refuse: cluster.refuse(notEnoughReplicas),
         received: eventsOf(cluster.behind)
       }
     })

@@ -2,14 +2,18 @@
  * A Kafka cluster of a test's own: the mock cluster of librdkafka (what `kcat` brings along), behind a proxy.
  *
  * The cluster keeps its messages in memory, so ending its process would lose them. What a broker's crash is to its clients the proxy does
- * instead: connections break, what was on its way is lost, nobody listens any more. It also puts two things right: it has clients come to
- * itself, and hides the versions of ListOffsets that librdkafka 2.0 answers with too many fields.
+ * instead: connections break, what was on its way is lost, nobody listens any more. Its clients come to it, as it writes its own port where
+ * the broker names another. What the mock cannot do it does as well: it refuses what is produced, as a topic does that is short of replicas or
+ * takes no message so large, and knows a password (SASL PLAIN); what it refuses the cluster never sees. It hides the versions of
+ * ListOffsets that librdkafka 2.0 answers with too many fields, and those of Produce that it does not read itself.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { spawn } from "node:child_process"
 import type { Server as TcpServer, Socket } from "node:net"
 import { connect, createServer } from "node:net"
+import type { ProduceRequest } from "../kafka/frames.ts"
+import { apiOf, authentication, correlationOf, edit, framesOf, readProduce, refusal } from "../kafka/frames.ts"
 import { freePort, isMissing } from "./brokers.ts"
 
 export const missing = isMissing("kcat")
@@ -23,19 +27,34 @@ export interface KafkaCluster {
   readonly start: Effect.Effect<void>
   readonly freeze: Effect.Effect<void>
   readonly thaw: Effect.Effect<void>
+  /** Holds the process itself still, until the scope closes, for those that come to it without the proxy: it reads nothing any more. */
+  readonly hold: Effect.Effect<void, never, Scope.Scope>
   /** Has the process end, with all that it holds, and starts another at the same address. */
   readonly replace: Effect.Effect<void>
+  /** All Produce requests that have come, also those that were refused or never got to the cluster. */
+  readonly produced: ReadonlyArray<ProduceRequest>
+  /**
+   * Has Produce requests refused with this error of Kafka, until the scope closes.
+   *
+   * @param over only those of which a batch has more bytes than that. Then all of the request is refused: Kafka stores its other batches.
+   */
+  readonly refuse: (code: number, over?: number) => Effect.Effect<void, never, Scope.Scope>
+  /** How many connections clients have. */
+  readonly connections: () => number
 }
 
-const listOffsets = 2
-const apiVersions = 18
+interface Mock {
+  readonly port: number
+  readonly signal: (name: "SIGSTOP" | "SIGCONT") => void
+  readonly end: () => Promise<void>
+}
 
-/** One mock cluster with one broker; gives its port, and how to end it. */
+/** One mock cluster with one broker. */
 const spawnMock = () => {
   const args = ["-P", "-b", "mock", "-t", "unused", "-X", "test.mock.num.brokers=1", "-d", "mock"]
   // It lives until its standard input ends.
   const child = spawn("kcat", args, { stdio: ["pipe", "ignore", "pipe"] })
-  return new Promise<{ readonly port: number; readonly end: () => Promise<void> }>((resolve, reject) => {
+  return new Promise<Mock>((resolve, reject) => {
     let log = ""
     child.once("error", reject).once("exit", () => reject(new Error(`kcat has ended:\n${log}`)))
     child.stderr.on("data", (chunk: Buffer) => {
@@ -47,41 +66,9 @@ const spawnMock = () => {
           child.once("exit", () => done())
           child.kill("SIGKILL")
         })
-      resolve({ port: Number(port), end })
+      resolve({ port: Number(port), signal: (name) => child.kill(name), end })
     })
   })
-}
-
-/** The frames in a stream of bytes, each with its length before it. */
-const framesOf = (take: (frame: Buffer) => void) => {
-  let held: Buffer = Buffer.alloc(0)
-  return (chunk: Buffer) => {
-    held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
-    while (held.length >= 4 && held.length >= 4 + held.readInt32BE(0)) {
-      const length = 4 + held.readInt32BE(0)
-      take(Buffer.from(held.subarray(0, length)))
-      held = held.subarray(length)
-    }
-  }
-}
-
-/** Length, correlation id, error, count, then key, least and greatest version of each API. */
-const capVersions = (frame: Buffer) => {
-  const count = frame.readInt32BE(10)
-  const end = 14 + count * 6
-  if (count < 0 || end > frame.length) return
-  for (let at = 14; at < end; at += 6) {
-    if (frame.readInt16BE(at) === listOffsets) frame.writeInt16BE(3, at + 4)
-  }
-}
-
-/** Writes the proxy's port wherever the broker names its own. */
-const readdress = (frame: Buffer, from: number, to: number) => {
-  const mark = Buffer.alloc(15)
-  mark.writeInt16BE(9, 0)
-  mark.write("127.0.0.1", 2)
-  mark.writeInt32BE(from, 11)
-  for (let at = frame.indexOf(mark); at >= 0; at = frame.indexOf(mark, at + 15)) frame.writeInt32BE(to, at + 11)
 }
 
 export const startKafka: Effect.Effect<KafkaCluster, never, Scope.Scope> = Effect.gen(function*() {
@@ -90,6 +77,18 @@ export const startKafka: Effect.Effect<KafkaCluster, never, Scope.Scope> = Effec
   const pairs = new Set<readonly [Socket, Socket]>()
   let held: Array<() => void> | undefined
   const now = (forward: () => void) => held === undefined ? forward() : void held.push(forward)
+  const produced: Array<ProduceRequest> = []
+  let refusing: { readonly code: number; readonly over: number } | undefined
+
+  /** Has the cluster not get to see what it would not take. */
+  const refused = (frame: Buffer): Buffer | undefined => {
+    const request = readProduce(frame)
+    if (request === undefined) return undefined
+    produced.push(request)
+    if (refusing === undefined) return undefined
+    const { code, over } = refusing
+    return request.batches.some(({ bytes }) => bytes > over) ? refusal(frame, request, code) : undefined
+  }
 
   const accept = (client: Socket) => {
     const broker = connect(mock.port, "127.0.0.1")
@@ -99,7 +98,9 @@ export const startKafka: Effect.Effect<KafkaCluster, never, Scope.Scope> = Effec
     client.on(
       "data",
       framesOf((frame) => {
-        apis.set(frame.readInt32BE(8), frame.readInt16BE(4))
+        const own = authentication(frame) ?? refused(frame)
+        if (own !== undefined) return now(() => client.write(own))
+        apis.set(correlationOf(frame), apiOf(frame))
         now(() => broker.write(frame))
       })
     )
@@ -107,8 +108,7 @@ export const startKafka: Effect.Effect<KafkaCluster, never, Scope.Scope> = Effec
       "data",
       framesOf((frame) => {
         const correlation = frame.readInt32BE(4)
-        if (apis.get(correlation) === apiVersions) capVersions(frame)
-        else readdress(frame, mock.port, port)
+        edit(frame, apis.get(correlation), mock.port, port)
         apis.delete(correlation)
         now(() => client.write(frame))
       })
@@ -116,7 +116,8 @@ export const startKafka: Effect.Effect<KafkaCluster, never, Scope.Scope> = Effec
     const end = () => {
       pairs.delete(pair)
       client.destroy()
-      broker.destroy()
+      // It reads what a client had sent that has gone, also when it was held still meanwhile.
+      now(() => broker.end())
     }
     for (const socket of pair) socket.on("error", end).on("close", end)
   }
@@ -158,11 +159,27 @@ export const startKafka: Effect.Effect<KafkaCluster, never, Scope.Scope> = Effec
       held = undefined
       for (const one of forward) one()
     }),
+    hold: Effect.acquireRelease(
+      Effect.sync(() => mock.signal("SIGSTOP")),
+      () => Effect.sync(() => mock.signal("SIGCONT"))
+    ),
     replace: Effect.gen(function*() {
       yield* kill
       yield* Effect.promise(() => mock.end())
       mock = yield* Effect.promise(spawnMock)
       yield* start
-    })
+    }),
+    produced,
+    refuse: (code, over = 0) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          refusing = { code, over }
+        }),
+        () =>
+          Effect.sync(() => {
+            refusing = undefined
+          })
+      ),
+    connections: () => pairs.size
   }
 })

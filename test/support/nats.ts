@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { Broker } from "./brokerPublisherContract.ts"
+import { Broker, patience } from "./brokerPublisherContract.ts"
 import { ReadableBroker } from "./brokerSourceContract.ts"
 import { freePort, isListening, isMissing, startServer, temporaryFolder } from "./brokers.ts"
 
@@ -20,18 +20,26 @@ export const missing = isMissing("nats-server")
 /** Of one message, headers included. */
 export const maxPayload = 64 * 1024
 
-/** Starts one that lets in one user. */
+/** A user with the password of the other, who may publish nothing under `forbiddenSubject`. */
+export const restrictedUser = "restricted"
+export const forbiddenSubject = "events.secret"
+
+/** Starts one that lets in a user, who may do anything, and `restrictedUser`. */
 export const startNats = Effect.fnUntraced(function*(user = "zakops", pass = "secret") {
   const folder = yield* temporaryFolder("nats")
   const port = yield* Effect.promise(freePort)
   const settings = join(folder, "nats.conf")
+  const password = JSON.stringify(pass)
   yield* Effect.promise(() =>
     writeFile(
       settings,
       `listen: "127.0.0.1:${port}"
 jetstream { store_dir: ${JSON.stringify(folder)} }
 max_payload: ${maxPayload}
-authorization { user: ${JSON.stringify(user)}, password: ${JSON.stringify(pass)} }
+authorization { users: [
+  { user: ${JSON.stringify(user)}, password: ${password} }
+  { user: ${restrictedUser}, password: ${password}, permissions: { publish: { deny: "${forbiddenSubject}.>" } } }
+] }
 `
     )
   )
@@ -112,6 +120,7 @@ export const layerBroker = (mode: "structured" | "binary") =>
         ...server,
         start: Effect.andThen(server.start, untilStream(connection, stream)),
         publisher: NatsPublisher.make(options),
+        hasty: NatsPublisher.make({ ...options, timeout: patience }),
         stranger: NatsPublisher.make({ ...options, connection: { ...connection, pass: "guessed" } }),
         received: eventsOf(connection, stream),
         refuse: Effect.acquireRelease(Effect.asVoid(limit(1, "new")), () => limit(-1, "old"))

@@ -2,10 +2,9 @@
 import { env } from "@zakops/bench/brokers/machine"
 import { rabbitCommand, rabbitControl, rabbitNode } from "@zakops/bench/brokers/rabbitNode"
 import * as CloudEvent from "@zakops/events/CloudEvent"
-import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { RabbitOptions } from "@zakops/rabbitmq"
 import { RabbitPublisher, RabbitSource } from "@zakops/rabbitmq"
-import type { ChannelModel } from "amqplib"
+import type { ChannelModel, ConsumeMessage } from "amqplib"
 import { connect } from "amqplib"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,7 +15,7 @@ import { execFile } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { promisify } from "node:util"
 import { afterAll, assert, beforeAll } from "vitest"
-import { Broker } from "./brokerPublisherContract.ts"
+import { Broker, patience } from "./brokerPublisherContract.ts"
 import { isListening, isMissing, startServer } from "./brokers.ts"
 import { ReadableBroker, sourceNames } from "./brokerSourceContract.ts"
 
@@ -45,16 +44,20 @@ export const startRabbit = Effect.gen(function*() {
     // While it is starting it takes connections and resets them.
     isUp: async () => await isListening(port) && await takesConnections(url)
   })
+  const control = (...args: ReadonlyArray<string>) =>
+    Effect.promise(() => run(rabbitControl, [...args], { env: { ...env, ...variables }, timeout: 30_000 }))
   /**
    * Has it write down what it knows of exchanges, queues and bindings. It does that by itself a second or two later; killed before, it has
    * forgotten bindings, or has a quorum queue that confirms nothing any more.
    */
-  const writeDown = Effect.promise(async () => {
-    const code = "[dets:sync(Table) || Table <- dets:all()], mnesia:sync_log()."
-    const { stdout } = await run(rabbitControl, ["eval", code], { env: { ...env, ...variables }, timeout: 30_000 })
-    assert.strictEqual(stdout.trim(), "ok")
-  })
-  return { server, url, writeDown }
+  const writeDown = Effect.map(
+    control("eval", "[dets:sync(Table) || Table <- dets:all()], mnesia:sync_log()."),
+    ({ stdout }) => assert.strictEqual(stdout.trim(), "ok")
+  )
+  const memory = (share: number) => Effect.asVoid(control("set_vm_memory_high_watermark", String(share)))
+  /** Has it find its memory full, and block whoever publishes, until the scope closes. It may take a moment to notice either. */
+  const block = Effect.acquireRelease(memory(0), () => memory(0.4))
+  return { server, url, writeDown, block }
 })
 
 const run = promisify(execFile)
@@ -100,27 +103,27 @@ export const withConnection = <A>(url: string, use: (connection: ChannelModel) =
     }
   })
 
-/** All events of a queue, in its order; they stay there. */
-export const eventsOf = (url: string, queue: string) =>
+/** All events of a queue, in its order; they stay there. All have to be of the mode. */
+export const eventsOf = (url: string, queue: string, mode: "structured" | "binary" = "binary") =>
   withConnection(url, async (connection) => {
     const channel = await connection.createChannel()
     const { messageCount } = await channel.checkQueue(queue)
-    const events: Array<EventEnvelope> = []
+    const messages: Array<ConsumeMessage> = []
     if (messageCount > 0) {
       await new Promise<void>((resolve) =>
         channel.consume(queue, (message) => {
-          if (message === null || events.length === messageCount) return
-          const { contentType, headers = {} } = message.properties
-          events.push(Result.getOrThrow(
-            CloudEvent.fromMessage({ contentType, headers, body: message.content }, CloudEvent.amqp)
-          ))
-          if (events.length === messageCount) resolve()
+          if (message === null || messages.length === messageCount) return
+          messages.push(message)
+          if (messages.length === messageCount) resolve()
         })
       )
     }
     // What was not acknowledged goes back to its place.
     await channel.close()
-    return events
+    return messages.map(({ content, properties: { contentType, headers = {} } }) => {
+      assert.strictEqual(contentType, mode === "binary" ? CloudEvent.binaryType : CloudEvent.structuredType)
+      return Result.getOrThrow(CloudEvent.fromMessage({ contentType, headers, body: content }, CloudEvent.amqp))
+    })
   })
 
 /** As the contract of publishers to a broker wants it. */
@@ -151,8 +154,9 @@ export const layerBroker = (mode: "structured" | "binary") =>
       return {
         ...server,
         publisher: RabbitPublisher.make(options),
+        hasty: RabbitPublisher.make({ ...options, timeout: patience }),
         stranger: RabbitPublisher.make({ ...options, url: url.replace("secret", "guessed") }),
-        received: eventsOf(url, queue),
+        received: eventsOf(url, queue, mode),
         refuse: Effect.acquireRelease(bind("unbindQueue"), () => bind("bindQueue"))
       }
     })

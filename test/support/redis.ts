@@ -6,7 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { createClient } from "redis"
-import { Broker } from "./brokerPublisherContract.ts"
+import { Broker, patience } from "./brokerPublisherContract.ts"
 import { ReadableBroker } from "./brokerSourceContract.ts"
 import { freePort, isMissing, startServer, temporaryFolder } from "./brokers.ts"
 
@@ -78,6 +78,7 @@ export const layerBroker = Layer.effect(
     return {
       ...server,
       publisher: RedisPublisher.make(options),
+      hasty: RedisPublisher.make({ ...options, timeout: patience }),
       stranger: RedisPublisher.make({ ...options, url: Redacted.make(url.replace("secret", "guessed")) }),
       received: eventsOf(url, stream),
       refuse: Effect.asVoid(Effect.acquireRelease(limit(1), () => limit(0)))

@@ -17,7 +17,10 @@ export interface KafkaOptions extends CloudEventOptions {
     | undefined
   /** What the brokers see us as. `zakops-outbox` unless given. */
   readonly clientId?: string | undefined
-  /** How long a broker has to answer, and a connection to come about: 10 s unless given. */
+  /**
+   * How long a broker has to answer, and a connection to come about: 10 s unless given. For a publisher it is all the time that opening has, and
+   * each request, with their tries.
+   */
   readonly timeout?: Duration.Input | undefined
 }
 

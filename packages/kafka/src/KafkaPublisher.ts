@@ -5,19 +5,19 @@
  * that Kafka's own clients choose. The producer is idempotent: its own tries again store nothing twice. Messages are CloudEvents. What is
  * published at the same time is sent in one request.
  */
-import type { MessageToProduce } from "@platformatic/kafka"
-import { compatibilityPartitioner, ProduceAcks, Producer, stringSerializers } from "@platformatic/kafka"
+import { compatibilityPartitioner } from "@platformatic/kafka"
 import * as CloudEvent from "@zakops/events/CloudEvent"
 import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { External, PublishError } from "@zakops/events/EventPublisher"
-import { EventPublisher, Permanent, TransportDown } from "@zakops/events/EventPublisher"
+import { EventPublisher, Permanent } from "@zakops/events/EventPublisher"
 import * as SharedConnection from "@zakops/events/SharedConnection"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { classify, inWords, isAboutMessages } from "./kafkaErrors.ts"
+import type { Message } from "./KafkaConnection.ts"
+import * as KafkaConnection from "./KafkaConnection.ts"
+import * as KafkaErrors from "./kafkaErrors.ts"
 import type { KafkaOptions } from "./KafkaOptions.ts"
-import { clientOptions } from "./KafkaOptions.ts"
 import { sendTogether } from "./sendTogether.ts"
 
 export interface KafkaPublisherOptions extends KafkaOptions {
@@ -38,8 +38,6 @@ export interface KafkaPublisherOptions extends KafkaOptions {
   readonly batchSize?: number | undefined
 }
 
-type Message = MessageToProduce<string, string, string, string>
-
 /** What a record has beside key, value and headers, at most. */
 const recordOverhead = 96
 
@@ -51,8 +49,22 @@ export const make = Effect.fnUntraced(function*(
   const toTopic = typeof topic === "string" ? () => topic : topic
   const oneTopic = typeof topic === "string"
 
+  const isAboutMessages = (cause: unknown) => KafkaErrors.isAboutMessages(cause, oneTopic)
+
+  // Each connection begins with another broker: one that is silent takes all the time there is, so that the others would never be asked.
+  let { brokers } = options
+  const open = (lost: () => void) => {
+    const begin = brokers
+    brokers = [...brokers.slice(1), ...brokers.slice(0, 1)]
+    return KafkaConnection.open({ ...options, brokers: begin }, createTopics, isAboutMessages, lost)
+  }
+  const limits = { messages: batchSize, bytes: maxMessageBytes }
   const connection = yield* SharedConnection.make((lost) =>
-    open(options, createTopics, lost, batchSize, maxMessageBytes)
+    Effect.map(
+      open(lost),
+      ({ send }) =>
+        sendTogether((batch: ReadonlyArray<Message>) => send(batch.map(withPartition)), isAboutMessages, limits)
+    )
   )
 
   const keyOf = options.key ?? (({ orderingKey }: EventEnvelope) => orderingKey)
@@ -82,54 +94,12 @@ export const make = Effect.fnUntraced(function*(
           message,
           size,
           done: (failure) =>
-            resume(failure === undefined ? Effect.void : Effect.fail(classify(failure.cause, oneTopic)))
+            resume(failure === undefined ? Effect.void : Effect.fail(KafkaErrors.classify(failure.cause, oneTopic)))
         })
       })
     })
 
   return { _tag: "External", destination: oneTopic ? `Kafka topic ${topic}` : "Kafka", system: "kafka", publish }
-})
-
-/** A producer, until the scope closes. One that has failed is of no more use: its connections and its numbering begin anew. */
-const open = Effect.fnUntraced(function*(
-  options: KafkaPublisherOptions,
-  createTopics: boolean,
-  lost: () => void,
-  messages: number,
-  bytes: number
-) {
-  const producer = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      new Producer<string, string, string, string>({
-        ...clientOptions(options),
-        idempotent: true,
-        acks: ProduceAcks.ALL,
-        // As Kafka's own clients ask for a new number.
-        producerId: -1n,
-        producerEpoch: -1,
-        serializers: stringSerializers,
-        autocreateTopics: createTopics,
-        // Fewer than two would mean for ever. The outbox tries again by itself.
-        retries: 2,
-        retryDelay: 50
-      })
-    ),
-    (producer) => Effect.promise(() => producer.close(true).catch(() => undefined))
-  )
-  // Nobody may have a topic yet: whether anybody is there is what counts.
-  yield* Effect.tryPromise({
-    try: () => producer.metadata({ topics: [] }),
-    catch: (cause) => new TransportDown({ reason: `Kafka cannot be reached: ${inWords(cause)}` })
-  })
-  const send = async (batch: ReadonlyArray<Message>) => {
-    try {
-      await producer.send({ messages: batch.map(withPartition) })
-    } catch (cause) {
-      if (!isAboutMessages(cause)) lost()
-      throw cause
-    }
-  }
-  return sendTogether(send, isAboutMessages, { messages, bytes })
 })
 
 let turn = 0

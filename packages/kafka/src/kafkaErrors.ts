@@ -31,8 +31,16 @@ const aboutTopic = [
   "POLICY_VIOLATION"
 ]
 
-/** Whether one of the messages that were sent together may be to blame, so that the others are worth sending without it. */
-export const isAboutMessages = (cause: unknown): boolean => says(cause, [...tooLarge, ...unusable, ...aboutTopic])
+// The client says only this of a topic that the cluster does not know.
+const saysTopic = (cause: unknown) => says(cause, aboutTopic) || inWords(cause).includes("Unknown topic ")
+
+/**
+ * Whether one of the messages that were sent together may be to blame, so that the others are worth sending without it.
+ *
+ * @param oneTopic whether all events go to one topic: what is wrong with that is no single message's fault
+ */
+export const isAboutMessages = (cause: unknown, oneTopic: boolean): boolean =>
+  says(cause, [...tooLarge, ...unusable]) || (!oneTopic && saysTopic(cause))
 
 /**
  * What sending one message has failed of.
@@ -42,7 +50,7 @@ export const isAboutMessages = (cause: unknown): boolean => says(cause, [...tooL
 export const classify = (cause: unknown, oneTopic: boolean): PublishError => {
   const reason = inWords(cause)
   if (says(cause, [...tooLarge, ...unusable])) return new Permanent({ reason: `Kafka refuses the message: ${reason}` })
-  if (!oneTopic && says(cause, aboutTopic)) return new Transient({ reason: `Kafka refuses the topic: ${reason}` })
+  if (!oneTopic && saysTopic(cause)) return new Transient({ reason: `Kafka refuses the topic: ${reason}` })
   // No answer, no leader, not enough replicas, not let in: the message may have been stored.
   return new TransportDown({ reason: `Kafka did not acknowledge: ${reason}` })
 }

@@ -13,8 +13,8 @@ export const inWords = (cause: unknown): string => {
   return texts.join(": ")
 }
 
-// The first word of an answer that speaks of this stream or this command; all others speak of the server.
-const aboutThisEvent = /^(?:ERR|NOPERM|WRONGTYPE|NOSCRIPT|EXECABORT)\b/
+// The first word of an answer that speaks of this command; all others speak of the server, the stream, or us.
+const aboutThisEvent = /^(?:ERR|NOSCRIPT|EXECABORT)\b/
 
 /** What adding a message has failed of. */
 export const classify = (cause: unknown): PublishError => {
@@ -27,5 +27,6 @@ export const classify = (cause: unknown): PublishError => {
   if (/Protocol error|invalid bulk length/.test(cause.message)) return new Permanent({ reason })
   if (aboutThisEvent.test(cause.message)) return new Transient({ reason })
   // LOADING, READONLY, OOM, MISCONF, NOREPLICAS, MASTERDOWN, CLUSTERDOWN, NOAUTH: nothing is taken at the moment.
+  // NOPERM, WRONGTYPE: who may not add one event to the stream may add none, and what is no stream takes none.
   return new TransportDown({ reason })
 }

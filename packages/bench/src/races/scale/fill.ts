@@ -7,7 +7,8 @@ const columns =
   next_attempt_at, created_at, status, attempts, delivered_at`
 
 /** Of version 7, as the outbox makes them: those of a time are neighbours in the primary key. */
-const id = `(lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid`
+const id =
+  `(lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid`
 
 const rows = (status: string, delivered: string, count: number) =>
   `SELECT ${id}, gen_random_uuid(), 'deal', n::text, 'deal.priced', 1,
