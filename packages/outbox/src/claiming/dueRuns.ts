@@ -77,9 +77,16 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
         -- Each key's share is at most what was met of it or an even one: all of these together are no more, and what goes deeper ends here.
         LIMIT 2 * ${limit}::int
       ),
+      -- Those whose turn it would be, before they are locked, and then by ctid: the rest stays for others (1,000 keys: 0.70 of the rate
+      -- without keys, against 0.61 where all of them were locked and found by id).
+      chosen AS MATERIALIZED (
+        SELECT * FROM (
+          SELECT *, row_number() OVER (ORDER BY (place - 1) / ${depth}::int, since, first, place) AS number FROM runs
+        ) AS numbered WHERE number <= ${limit}::int
+      ),
       free AS MATERIALIZED (
-        SELECT id, ctid, ${size} FROM ${table.outbox}
-        WHERE id = ANY (ARRAY(SELECT id FROM runs WHERE place > 1))
+        SELECT ctid, ${size} FROM ${table.outbox}
+        WHERE ctid = ANY (ARRAY(SELECT seen FROM chosen WHERE place > 1))
           AND NOT finished AND status IS DISTINCT FROM 'processing' AND waits_for IS DISTINCT FROM 'turn' AND ${
       isDue(db, taking)
     }
@@ -89,17 +96,16 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
       -- A run ends where an entry is not free: what stands behind it may not overtake it.
       unbroken AS (
         SELECT *, bool_and(coalesce(ctid = seen, false)) OVER in_run AND row_number() OVER in_run = place AS unbroken FROM (
-          SELECT runs.ordering_key, runs.since, runs.first, runs.place, runs.seen, coalesce(free.ctid, firsts.ctid) AS ctid,
+          SELECT chosen.ordering_key, chosen.place, chosen.seen, chosen.number, coalesce(free.ctid, firsts.ctid) AS ctid,
             coalesce(free.size, firsts.size) AS size
-          FROM runs LEFT JOIN free USING (id) LEFT JOIN firsts ON firsts.id = runs.id
+          FROM chosen LEFT JOIN free ON free.ctid = chosen.seen LEFT JOIN firsts ON firsts.id = chosen.id
         ) AS placed WINDOW in_run AS (PARTITION BY ordering_key ORDER BY place)
       ),
       taken AS MATERIALIZED (
         SELECT ctid FROM (
-          SELECT ctid, row_number() OVER by_place AS number, sum(size) OVER by_place - size AS before FROM unbroken WHERE unbroken
-          WINDOW by_place AS (ORDER BY (place - 1) / ${depth}::int, since, first, place ROWS UNBOUNDED PRECEDING)
-        ) AS numbered
-        WHERE number <= ${limit}::int AND (${bytes}::float8 IS NULL OR before < ${bytes}::float8)
+          SELECT ctid, sum(size) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) - size AS before FROM unbroken WHERE unbroken
+        ) AS summed
+        WHERE ${bytes}::float8 IS NULL OR before < ${bytes}::float8
       ),
       -- What the worker who is gone held behind the first was hardly begun: only if what he had delivered was not settled yet. It goes
       -- back uncharged, and whoever wakes up late finds that it is no longer his.
