@@ -1,6 +1,6 @@
 /**
  * 1, 2, 4 and 8 worker processes on one database, which is 0, 1 or 10 ms away: how much they deliver together, and how evenly. Half of the
- * events have an ordering key, one of a thousand. The first contestant is the one worker that the others are compared with.
+ * events have an ordering key, one of 500. The first contestant is the one worker that the others are compared with.
  */
 import * as Effect from "effect/Effect"
 import { connect, untilTrue } from "../measure.ts"
