@@ -98,4 +98,16 @@ describe("gathering attempts to be settled together", () => {
       yield* end("d")
       assert.deepStrictEqual(yield* groups, [["b", "keyed c", "d"]])
     }))
+
+  it.effect("waits no longer where the clock goes back", () =>
+    Effect.gen(function*() {
+      yield* TestClock.adjust("1 hour")
+      const { end, groups } = yield* gathering("a", "b", "c")
+      yield* end("a")
+      assert.deepStrictEqual(yield* groups, [["a"]])
+      yield* TestClock.setTime(0)
+      yield* end("b")
+      yield* TestClock.adjust("20 millis")
+      assert.deepStrictEqual(yield* groups, [["b"]])
+    }))
 })

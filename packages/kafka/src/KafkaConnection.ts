@@ -1,13 +1,15 @@
 /**
  * A producer of Kafka for publishers, which has `timeout` for each request, its own tries included. One that has not been answered by then, or
  * has failed of anything but its messages, is given up: its connections are cut before anybody hears of it, and it sends nothing any more, so
- * that none of its tries comes behind what the next one sends. What was on its way may be stored all the same.
+ * that none of its tries comes behind what the next one sends. What was on its way may be stored all the same; over TLS even behind that, as a
+ * second copy.
  */
 import type { MessageToProduce } from "@platformatic/kafka"
 import { ProduceAcks, Producer, stringSerializers } from "@platformatic/kafka"
 import { TransportDown } from "@zakops/events/EventPublisher"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { TLSSocket } from "node:tls"
 import { inWords } from "./kafkaErrors.ts"
 import type { KafkaOptions } from "./KafkaOptions.ts"
 import { clientOptions } from "./KafkaOptions.ts"
@@ -78,7 +80,11 @@ export const open = Effect.fnUntraced(function*(
 const cut = (producer: Producer<string, string, string, string>) => {
   const sockets = Array.from(producer.connections, ([, { socket }]) => socket)
   producer.close(true).catch(() => undefined)
-  for (const socket of sockets) socket.destroy()
+  for (const socket of sockets) {
+    // What the kernel has not sent yet goes as well, which only a plain connection can be told.
+    if (socket instanceof TLSSocket) socket.destroy()
+    else socket.resetAndDestroy()
+  }
 }
 
 /** Asks, and fails where no answer has come after so many milliseconds. */

@@ -141,7 +141,8 @@ export const takeDue = (
     return (asking) =>
       Effect.gen(function*() {
         const began = yield* Clock.currentTimeMillis
-        const whole = asking.capacity.everywhere || began >= wholeAgain
+        // A clock that has gone back is no reason to wait longer.
+        const whole = asking.capacity.everywhere || began >= wholeAgain || began < wholeAgain - longestAhead
         const round = yield* look(asking, whole ? beginning : mark)
         mark = round.mark ?? mark
         const ended = yield* Clock.currentTimeMillis

@@ -240,8 +240,8 @@ export const make = (
       timeout: settings.publishTimeout,
       doing: { attempt: attemptUnlessDown, ended: end },
       handBack: (run) => {
-        const ids = new Set(run.map(({ id }) => id))
-        end(handBackUnended(held).filter(({ entry }) => ids.has(entry.id)))
+        const these = new Set(run)
+        end(handBackUnended(held).filter(({ entry }) => these.has(entry)))
       }
     })
 
@@ -283,8 +283,9 @@ export const make = (
       const state = breaker()
       if (state._tag === "Open") {
         yield* Effect.timeoutOption(tidyOnAndOn, state.wait)
-        probe()
+        // What is still on its way says nothing about the probe.
         yield* allSettled
+        probe()
         // What was handed back lies in front of what has been met.
         const { taken } = yield* taking((take) => takeNextDue(1, take, true))
         // Where nothing else is due, what is to be delivered alone is the probe.

@@ -73,7 +73,7 @@ export class HeldEntries {
 
   begun(entry: ClaimedEntry): void {
     const holding = this.#holdings.get(entry)
-    if (holding === undefined || holding.begun) return
+    if (holding === undefined || holding.begun || holding.ended) return
     holding.begun = true
     this.onTheirWay++
   }

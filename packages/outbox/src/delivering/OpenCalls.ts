@@ -11,7 +11,7 @@ import type { Answer, Calling } from "./attemptDelivery.ts"
 interface OpenCall {
   readonly call: Fiber.Fiber<unknown, unknown>
   /** Milliseconds of this process' clock. */
-  readonly until: number
+  until: number
   readonly ended: (answer: Answer) => void
 }
 
@@ -37,6 +37,8 @@ export class OpenCalls {
   /** Gives up those whose time is over. Gives the milliseconds until it has to be called again. */
   expire(now: number): number {
     for (const open of this.#open) {
+      // The clock may have gone back since.
+      open.until = Math.min(open.until, now + this.#timeout)
       if (open.until > now) return open.until - now
       this.#open.delete(open)
       open.call.interruptUnsafe()

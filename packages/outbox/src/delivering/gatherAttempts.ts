@@ -39,7 +39,8 @@ export const gatherAttempts = Effect.fnUntraced(function*(
     /** The next group, as soon as there is one. */
     group: Effect.gen(function*() {
       const first = yield* Queue.takeAll(attempts)
-      const wait = lastGroup + gatheringTime - (yield* Clock.currentTimeMillis)
+      // A clock may go back.
+      const wait = Math.min(gatheringTime, lastGroup + gatheringTime - (yield* Clock.currentTimeMillis))
       yield* Queue.clear(full)
       if (wait > 0 && !isFull()) yield* Effect.timeoutOption(Queue.take(full), wait)
       lastGroup = yield* Clock.currentTimeMillis
