@@ -1,6 +1,7 @@
 /** A connection that is lost in the middle of a transaction: a failure that can be told and tried again, never a defect. */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, layer } from "@effect/vitest"
+import { startProxy } from "@zakops/bench/proxy"
 import { EventStore } from "@zakops/event-store/EventStore"
 import * as EventLog from "@zakops/event-store/EventLog"
 import * as Projection from "@zakops/event-store/Projection"
@@ -21,7 +22,6 @@ import { randomUUID } from "node:crypto"
 import { Added, Counter } from "../support/counter.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
 import { emitDeals, emptyTables, entries, eventually, services } from "../support/outbox.ts"
-import { startProxy } from "../support/proxy.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 import { makeTotalsTable, rowsOf, totals } from "../support/totals.ts"
 

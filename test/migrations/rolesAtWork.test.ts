@@ -1,6 +1,7 @@
 /** Whether each role has all the rights that its work takes: through the API, as a user that logs in as it. */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, layer } from "@effect/vitest"
+import { startProxy } from "@zakops/bench/proxy"
 import * as EventLog from "@zakops/event-store/EventLog"
 import { EventStore } from "@zakops/event-store/EventStore"
 import { discardParked, listParked, retryParked } from "@zakops/event-store/parkedEvents"
@@ -31,7 +32,6 @@ import { FakePublisher } from "../support/FakePublisher.ts"
 import { layerAs, layerDatabase, schema, urlOf } from "../support/logins.ts"
 import { eventually } from "../support/outbox.ts"
 import { fakeRoute } from "../support/routes.ts"
-import { startProxy } from "../support/proxy.ts"
 import { run } from "../support/zakops.ts"
 
 type Who = Parameters<typeof layerAs>[0]

@@ -1,6 +1,7 @@
 /** What a database does to its clients: pools that run dry, lost answers, standbys, poolers, connections that hear nothing. Real time. */
 import { assert, describe, it as plain, layer } from "@effect/vitest"
 import * as PgClient from "@effect/sql-pg/PgClient"
+import { startProxy } from "@zakops/bench/proxy"
 import { EventStore } from "@zakops/event-store/EventStore"
 import * as EventLog from "@zakops/event-store/EventLog"
 import { sqlState } from "@zakops/migrations/SqlErrors"
@@ -24,7 +25,6 @@ import { DealMade } from "../support/events.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
 import { emitDeals, emptyTables, entries, eventually, loggedIds, services } from "../support/outbox.ts"
 import { isMissing, startPgBouncer } from "../support/pgbouncer.ts"
-import { startProxy } from "../support/proxy.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const settings = { pollInterval: Duration.millis(100), batchSize: 10 }

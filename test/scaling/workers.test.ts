@@ -4,6 +4,7 @@
  * and judges neither.
  */
 import { assert, layer } from "@effect/vitest"
+import { startProxy } from "@zakops/bench/proxy"
 import * as EventDefinition from "@zakops/events/EventDefinition"
 import { EventPublisher, TransportDown } from "@zakops/events/EventPublisher"
 import { Outbox, TransactionalPublisher, Workers } from "@zakops/outbox"
@@ -15,7 +16,6 @@ import { fork } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { join } from "node:path"
 import { eventually, services } from "../support/outbox.ts"
-import { startProxy } from "../support/proxy.ts"
 import { DatabaseUrl } from "../support/TestDatabase.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 

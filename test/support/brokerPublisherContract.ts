@@ -17,6 +17,7 @@ import type * as Scope from "effect/Scope"
 import { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
 import { Destination, eventPublisherContract } from "./eventPublisherContract.ts"
+import { firstSequences } from "./keys.ts"
 import { emitDeals, emptyTables, eventually, moment, services } from "./outbox.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
@@ -223,14 +224,9 @@ export const brokerPublisherContract = <E>(name: string, broker: Layer.Layer<Bro
             yield* eventually(Effect.map(delivered, (n) => n === ids.length))
           }))
           assert.deepStrictEqual(yield* sql`SELECT DISTINCT attempts FROM zakops.outbox`, [{ attempts: 1 }])
-          const first = new Map<string, Array<number>>()
-          const seen = new Set<string>()
-          for (const { id, orderingKey, sequence } of yield* received) {
-            if (!ids.includes(id) || seen.has(id)) continue
-            seen.add(id)
-            first.set(orderingKey ?? "none", [...first.get(orderingKey ?? "none") ?? [], Number(sequence)])
-          }
-          assert.strictEqual(seen.size, ids.length)
+          const events = (yield* received).filter(({ id }) => ids.includes(id))
+          assert.strictEqual(new Set(events.map(({ id }) => id)).size, ids.length)
+          const first = firstSequences(events)
           assert.sameMembers([...first.keys()], keys)
           for (const sequences of first.values()) {
             assert.deepStrictEqual(sequences, sequences.toSorted((one, other) => one - other))

@@ -1,4 +1,5 @@
 /** Events with ordering keys, and what must never be true of them. */
+import type { EventEnvelope } from "@zakops/events/EventEnvelope"
 import type { EmitOptions } from "@zakops/outbox"
 import { Outbox, TransactionalPublisher } from "@zakops/outbox"
 import * as Effect from "effect/Effect"
@@ -36,3 +37,16 @@ export const overtakings = Effect.fnUntraced(function*(order: ReadonlyArray<stri
     )
     SELECT a.seq, b.seq FROM placed a JOIN placed b USING (ordering_key) WHERE a.seq < b.seq AND a.place > b.place`
 })
+
+/** Of each key the sequences of its events, in the order in which they came first: what comes a second time is passed over. */
+export const firstSequences = (received: ReadonlyArray<EventEnvelope>): ReadonlyMap<string, ReadonlyArray<number>> => {
+  const seen = new Set<string>()
+  const sequences = new Map<string, Array<number>>()
+  for (const { id, orderingKey, sequence } of received) {
+    if (seen.has(id)) continue
+    seen.add(id)
+    const key = orderingKey ?? "none"
+    sequences.set(key, [...sequences.get(key) ?? [], Number(sequence)])
+  }
+  return sequences
+}

@@ -16,7 +16,7 @@ import { randomUUID } from "node:crypto"
 import { promisify } from "node:util"
 import { afterAll, assert, beforeAll } from "vitest"
 import { Broker, patience } from "./brokerPublisherContract.ts"
-import { isListening, isMissing, startServer } from "./brokers.ts"
+import { isMissing, startServer } from "./brokers.ts"
 import { ReadableBroker, sourceNames } from "./brokerSourceContract.ts"
 
 export const missing = isMissing(rabbitCommand)
@@ -42,7 +42,7 @@ export const startRabbit = Effect.gen(function*() {
     cwd: folder,
     env: variables,
     // While it is starting it takes connections and resets them.
-    isUp: async () => await isListening(port) && await takesConnections(url)
+    isUp: () => takesConnections(url)
   })
   const control = (...args: ReadonlyArray<string>) =>
     Effect.promise(() => run(rabbitControl, [...args], { env: { ...env, ...variables }, timeout: 30_000 }))
@@ -62,16 +62,15 @@ export const startRabbit = Effect.gen(function*() {
 
 const run = promisify(execFile)
 
-const takesConnections = async (url: string) => {
-  try {
-    const connection = await connect(url, { timeout: 5000 })
-    connection.on("error", () => undefined)
-    await connection.close()
-    return true
-  } catch {
-    return false
-  }
+const connectTo = async (url: string) => {
+  const connection = await connect(url, { timeout: 5000 })
+  // A test that runs out of time may leave it open, and the server ends.
+  connection.on("error", () => undefined)
+  return connection
 }
+
+const takesConnections = (url: string) =>
+  connectTo(url).then((connection) => connection.close()).then(() => true, () => false)
 
 let running: Effect.Success<typeof startRabbit> | undefined
 
@@ -93,9 +92,7 @@ export const theServer = Effect.sync(() =>
 /** Runs `use` with a connection of its own. */
 export const withConnection = <A>(url: string, use: (connection: ChannelModel) => Promise<A>) =>
   Effect.promise(async () => {
-    const connection = await connect(url, { timeout: 5000 })
-    // A test that runs out of time may leave it open, and the server ends.
-    connection.on("error", () => undefined)
+    const connection = await connectTo(url)
     try {
       return await use(connection)
     } finally {

@@ -13,6 +13,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { SqlClient } from "effect/sql/SqlClient"
 import { freePort } from "../support/brokers.ts"
+import { firstSequences } from "../support/keys.ts"
 import { emitDeals, emptyTables, eventually, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 import type { ReceivedRequest } from "../support/webhookServer.ts"
@@ -79,12 +80,10 @@ layer(Live, { excludeTestServices: true })("a webhook whose receiver crashes", (
         taken,
         ({ body, headers }) => decode({ secrets })({ headers: headers as Record<string, string>, body })
       )
-      const firsts = [...new Map(events.toReversed().map((event) => [event.id, event])).values()].toReversed()
-      assert.sameMembers(firsts.map(({ id }) => id), ids)
-      for (const key of keys) {
-        const sequences = firsts.filter(({ orderingKey }) => orderingKey === key).map(({ sequence }) =>
-          Number(sequence)
-        )
+      assert.sameMembers([...new Set(events.map(({ id }) => id))], ids)
+      const inOrder = firstSequences(events)
+      assert.sameMembers([...inOrder.keys()], keys)
+      for (const sequences of inOrder.values()) {
         assert.deepStrictEqual(sequences, sequences.toSorted((one, other) => one - other))
         assert.lengthOf(sequences, 40)
       }

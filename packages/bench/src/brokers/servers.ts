@@ -1,6 +1,5 @@
 /** Brokers of the bench's own, on free ports of the loopback, with what they store in a temporary folder. They end with the scope. */
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { writeFile } from "node:fs/promises"
@@ -8,6 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { env, freePort, isListening, temporaryFolder } from "./machine.ts"
 import { rabbitCommand, rabbitNode } from "./rabbitNode.ts"
+import { startServer } from "./startServer.ts"
 
 const folder = temporaryFolder("bench")
 
@@ -19,25 +19,14 @@ const ended = (child: ChildProcess) =>
     process.kill(-child.pid, "SIGKILL")
   })
 
-/** Starts a server in its folder, where a crash of it may leave things, and waits until somebody listens on the port. */
+/** Starts a server in its folder, and waits until somebody listens on the port. */
 const serve = (
   command: string,
   args: ReadonlyArray<string>,
   port: number,
   cwd: string,
   more: Readonly<Record<string, string>> = {}
-): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.asVoid(Effect.acquireRelease(
-    Effect.promise(async () => {
-      const child = spawn(command, [...args], { cwd, env: { ...env, ...more }, stdio: "ignore", detached: true })
-      while (!(await isListening(port))) {
-        if (child.exitCode !== null) throw new Error(`${command} has ended with code ${child.exitCode}`)
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
-      return child
-    }),
-    (child) => Effect.promise(() => ended(child))
-  ))
+) => startServer({ command, args, cwd, env: more, isUp: () => isListening(port) })
 
 /** Keeps what it has acknowledged after a crash of the server, as Postgres does. */
 export const redisServer = Effect.gen(function*() {

@@ -5,10 +5,10 @@
 import * as Effect from "effect/Effect"
 import { connect, untilTrue } from "../measure.ts"
 import type { Contestant, Race } from "../Measurement.ts"
-import { throughProxy } from "../latencyProxy.ts"
 import { allFinished, emitMany } from "../ours/drain.ts"
 import { layerExternal, ours, takesAll } from "../ours/services.ts"
 import { defaultSettings } from "../ours/worker.ts"
+import { startProxy } from "../proxy.ts"
 import { workerProcess } from "../workerProcess.ts"
 
 /** Jain's index: 1 where all have the same, 1/n where one has all. */
@@ -33,7 +33,9 @@ const workersAt = (count: number, millis: number): Contestant => ({
         services
       )
       yield* say("ANALYZE")
-      const through = yield* throughProxy(url, millis)
+      const proxy = yield* startProxy(url)
+      proxy.delay(millis)
+      const through = millis === 0 ? url : proxy.url
       const children = yield* Effect.forEach(
         Array.from({ length: count }),
         () => workerProcess({ worker: "zakops", url: through, times: false }),

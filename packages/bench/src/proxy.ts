@@ -1,4 +1,4 @@
-/** A TCP proxy in front of Postgres that a test steers: connections that are cut at a word, or that hear nothing any more. */
+/** A TCP proxy in front of Postgres, which a test steers, and which makes it seem further away: connections that are cut at a word, or that hear nothing any more. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Socket } from "node:net"
@@ -37,9 +37,9 @@ export const startProxy = (url: string): Effect.Effect<Proxy, never, Scope.Scope
     let latency = 0
     let isShut = false
     let cut: { readonly word: string; readonly when: "answered" | "unheard" } | undefined
-    const server = createServer((client) => {
+    const server = createServer({ noDelay: true }, (client) => {
       if (isShut) return void client.on("error", () => {}).destroy()
-      const upstream = connect(Number(target.port || 5432), target.hostname)
+      const upstream = connect({ port: Number(target.port || 5432), host: target.hostname, noDelay: true })
       const pair = { client, server: upstream, deaf: false }
       open.add(pair)
       let cutOnAnswer = false
