@@ -228,6 +228,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a database", (it) => {
 
   it.effect("is listened to anew by a listener that does not hear its own call", () =>
     Effect.gen(function*() {
+      const sql = yield* SqlClient
       yield* emptyTables
       const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
       const url = yield* urlOf
@@ -244,6 +245,12 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a database", (it) => {
             Effect.provide(direct)
           )
           yield* eventually(Effect.sync(() => proxy.connections() === 1))
+          // A busy machine takes its time: deafened before it listens, it would wait for that answer.
+          yield* eventually(Effect.map(
+            sql`SELECT FROM pg_stat_activity
+              WHERE datname = current_database() AND application_name LIKE '% listener' AND query ILIKE 'listen%' AND state = 'idle'`,
+            (rows) => rows.length === 1
+          ))
           yield* Effect.sleep("100 millis")
           proxy.deafen()
           yield* eventually(Effect.sync(() => lines.some((line) => line.includes("no longer hearing anything"))), 30)
