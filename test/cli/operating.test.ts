@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
 import { onDatabase, printed, runHere } from "../support/commandLine.ts"
-import { emptyTables, entries, eventually, loggedIds } from "../support/outbox.ts"
+import { emptyTables, entries, eventually, loggedIds, untilReadable } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 import { start } from "../support/zakops.ts"
 
@@ -149,6 +149,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("zakops", (it) => {
     Effect.gen(function*() {
       const first = yield* logged("deal.made", "7")
       const second = yield* logged("deal.lost", "7")
+      yield* untilReadable
       const lines = (yield* printed("tail", "--last", "1", "--count", "1")).trimEnd().split("\n")
       assert.lengthOf(lines, 1)
       assert.match(

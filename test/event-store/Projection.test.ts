@@ -21,7 +21,7 @@ import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import { join } from "node:path"
 import { Added, Counter, Taken } from "../support/counter.ts"
-import { emptyTables, eventually, moment, services } from "../support/outbox.ts"
+import { emptyTables, eventually, moment, services, untilReadable } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 import { foldOfLog, makeTotalsTable, rowsOf, totals, totalsAt, totalsIn } from "../support/totals.ts"
 
@@ -96,12 +96,7 @@ layer(Live, { excludeTestServices: true })("a projection", (it) => {
       yield* happen(6, ["a", "b"])
       const sql = yield* SqlClient
       // Each process is to find them at its first look, and no transaction of another test file to hold them back.
-      yield* eventually(Effect.map(
-        sql<
-          { readable: boolean }
-        >`SELECT max(xid) < pg_snapshot_xmin(pg_current_snapshot()) AS readable FROM zakops.agent_events`,
-        ([row]) => row?.readable === true
-      ))
+      yield* untilReadable
       const afterMessages = Effect.fnUntraced(function*(sent: number) {
         const table = `totals_killed_${sent}`
         yield* makeTotalsTable(table)

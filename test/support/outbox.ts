@@ -17,6 +17,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
 import { randomUUID } from "node:crypto"
 import { DealMade } from "./events.ts"
 
@@ -107,4 +108,15 @@ export const eventually = Effect.fnUntraced(function*<E, R>(self: Effect.Effect<
     yield* moment(10)
   }
   return yield* Effect.die(new Error(`what was waited for did not come about within ${seconds} s`))
+})
+
+/** Until the whole log may be read: no transaction of another test file, in whichever database of the server, holds it back. */
+export const untilReadable: Effect.Effect<void, SqlError, SqlClient> = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  yield* eventually(Effect.map(
+    sql<
+      { readable: boolean }
+    >`SELECT max(xid) < pg_snapshot_xmin(pg_current_snapshot()) AS readable FROM zakops.agent_events`,
+    ([row]) => row?.readable === true
+  ))
 })
