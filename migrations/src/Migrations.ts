@@ -13,6 +13,7 @@ import * as first from "./0001_outbox_inbox_and_log.ts"
 import * as second from "./0002_event_sourcing.ts"
 import * as third from "./0003_delivery.ts"
 import * as fourth from "./0004_destinations_and_workers.ts"
+import * as fifth from "./0005_room_for_the_claim.ts"
 import type { InvalidSchemaName, Tables } from "./SchemaName.ts"
 import { schemaName, tables } from "./SchemaName.ts"
 
@@ -28,7 +29,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { id: 1, name: "outbox_inbox_and_log", statements: first.statements },
   { id: 2, name: "event_sourcing", statements: second.statements },
   { id: 3, name: "delivery", statements: third.statements },
-  { id: 4, name: "destinations_and_workers", statements: fourth.statements }
+  { id: 4, name: "destinations_and_workers", statements: fourth.statements },
+  { id: 5, name: "room_for_the_claim", statements: fifth.statements }
 ]
 
 const newest = Math.max(...migrations.map((migration) => migration.id))

@@ -139,7 +139,7 @@ layer(TestDatabase.layerEmpty)("migrating", (it) => {
       const error = yield* Effect.flip(requireMigrated)
       assert.strictEqual(
         error.message,
-        "the tables in schema zakops are at version 0 and version 4 is needed: run \"zakops migrate\""
+        "the tables in schema zakops are at version 0 and version 5 is needed: run \"zakops migrate\""
       )
     }))
 

@@ -81,6 +81,14 @@ export const casualties = (url: string, count: number): Effect.Effect<Readonly<R
 export const analyze = (url: string): Effect.Effect<void> =>
   Effect.scoped(Effect.flatMap(connect(url), (client) => Effect.promise(() => client.query("ANALYZE"))))
 
+/** Looks once whether the query's first column is true. */
+export const isTrue = (url: string, query: string): Effect.Effect<boolean> =>
+  Effect.scoped(Effect.flatMap(connect(url), (client) =>
+    Effect.promise(async () => {
+      const { rows } = await client.query<{ holds: boolean }>(`SELECT (${query}) AS holds`)
+      return rows[0]?.holds === true
+    })))
+
 /**
  * Gives an effect that looks again and again, every 5 ms unless given, whether the query's first column is true. The same for all, so that
  * the end of a run is when the database knows. By an index, where there is one.

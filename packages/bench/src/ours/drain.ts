@@ -11,7 +11,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { SqlClient } from "effect/sql/SqlClient"
-import { untilTrue } from "../measure.ts"
+import { isTrue, untilTrue } from "../measure.ts"
 import { DealPriced, parts, payload, range } from "../payload.ts"
 import type { Open } from "../peers/Drainer.ts"
 import { countUntil } from "../peers/Drainer.ts"
@@ -39,42 +39,58 @@ export const emitMany = Effect.fnUntraced(function*(
   )
 })
 
-export const allFinished = "NOT EXISTS (SELECT FROM zakops.outbox WHERE NOT finished)"
+/** As the indexes of the claim know it: of those with a key, and of those without one. */
+export const allFinished =
+  "NOT EXISTS (SELECT FROM zakops.outbox WHERE NOT finished AND waits_for IS NULL AND ordering_key IS NULL AND destination IS NULL) " +
+  "AND NOT EXISTS (SELECT FROM zakops.outbox WHERE ordering_key IS NOT NULL AND (NOT finished OR blocks))"
 
-const withProcessor = <E>(
+/** Delivers until that comes about, and stops: which is when the database knows of all that was delivered. */
+export const deliverUntil = ({ start }: OutboxProcessor["Service"], enough: Effect.Effect<void>) =>
+  Effect.scoped(Effect.andThen(start, enough))
+
+const filling = <E>(
+  url: string,
   publisher: Layer.Layer<EventPublisher, E, PgClient | SqlClient>,
   settings: Partial<OutboxSettings>,
-  until: (url: string) => (count: number) => Effect.Effect<void>,
   optionsOf?: (n: number) => Partial<EmitOptions>
-): Open =>
-(url) =>
-  Effect.gen(function*() {
-    const services = yield* ours(url, { publisher, settings })
-    const { start } = Context.get(services, OutboxProcessor)
-    const finished = yield* untilTrue(url, allFinished)
-    return {
-      fill: (count) => Effect.provideContext(emitMany(count, optionsOf), services),
-      drain: (count) => Effect.andThen(start, Effect.andThen(until(url)(count), finished))
-    }
-  })
+) =>
+  Effect.map(ours(url, { publisher, settings }), (services) => ({
+    processor: Context.get(services, OutboxProcessor),
+    fill: (count: number) => Effect.provideContext(emitMany(count, optionsOf), services)
+  }))
 
 /** To a publisher that does nothing. */
 export const toExternal = (
   settings: Partial<OutboxSettings>,
   optionsOf?: (n: number) => Partial<EmitOptions>
 ): Open =>
-(url) => {
-  const calls = countUntil()
-  return withProcessor(layerExternal(takesAll(calls.hit)), settings, () => calls.until, optionsOf)(url)
-}
+(url) =>
+  Effect.gen(function*() {
+    const calls = countUntil()
+    const { fill, processor } = yield* filling(url, layerExternal(takesAll(calls.hit)), settings, optionsOf)
+    return {
+      fill,
+      drain: (count) => deliverUntil(processor, calls.until(count)),
+      finished: isTrue(url, allFinished)
+    }
+  })
 
-/** To the event log. */
-export const toLog = (settings: Partial<OutboxSettings>): Open =>
-  withProcessor(EventLog.layerPublisher, settings, (url) => (count) =>
-    Effect.scoped(Effect.flatten(
-      // What the log has numbered: costs the server nothing, however large it is.
-      untilTrue(url, `SELECT last_value >= ${count} FROM zakops.agent_events_position_seq`)
-    )))
+/** To the event log. What is under way when it stops is rolled back: so it runs until nothing is left. */
+export const toLog = (settings: Partial<OutboxSettings>): Open => (url) =>
+  Effect.gen(function*() {
+    const { fill, processor } = yield* filling(url, EventLog.layerPublisher, settings)
+    const finished = yield* untilTrue(url, allFinished)
+    return {
+      fill,
+      drain: (count) =>
+        Effect.gen(function*() {
+          yield* processor.start
+          // What the log has numbered: costs the server nothing, however large it is.
+          yield* yield* untilTrue(url, `SELECT last_value >= ${count} FROM zakops.agent_events_position_seq`)
+          yield* finished
+        })
+    }
+  })
 
 /** Emits so many events from the n-th on, in one transaction. */
 export const openFilling = Effect.fnUntraced(function*(url: string) {

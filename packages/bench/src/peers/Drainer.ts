@@ -9,6 +9,11 @@ export interface Drainer {
   readonly fill: (count: number) => Effect.Effect<unknown, unknown, Scope.Scope>
   /** Starts delivering to a handler that does nothing, and ends when the database knows that all of them are done. */
   readonly drain: (count: number) => Effect.Effect<unknown, unknown, Scope.Scope>
+  /**
+   * Whether nothing is left: looked at when the clock has stopped, where `drain` ends with the worker that has stopped by itself. To look
+   * meanwhile takes as long as delivering a tenth of them: a new connection goes through the dead versions of all.
+   */
+  readonly finished?: Effect.Effect<boolean>
 }
 
 export type Open = (url: string) => Effect.Effect<Drainer, unknown, Scope.Scope>
@@ -18,10 +23,14 @@ export const draining = (about: Omit<Contestant, "run">, open: Open): Contestant
   ...about,
   run: (url, size) =>
     Effect.gen(function*() {
-      const { drain, fill } = yield* open(url)
+      const { drain, fill, finished } = yield* open(url)
       yield* fill(size)
       yield* analyze(url)
-      return { ...yield* measured(url, size, drain(size)), count: size }
+      const sample = yield* measured(url, size, drain(size))
+      if (finished !== undefined && !(yield* finished)) {
+        return yield* Effect.die(new Error(`${about.name} left some undone`))
+      }
+      return { ...sample, count: size }
     })
 })
 

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { Logger, makeWorkerUtils, run } from "graphile-worker"
 import type { Pool } from "pg"
-import { untilTrue } from "../measure.ts"
+import { isTrue } from "../measure.ts"
 import { numberOf, parts, payload } from "../payload.ts"
 import type { Work } from "../workers.ts"
 import type { Open } from "./Drainer.ts"
@@ -61,15 +61,12 @@ export const graphileWorker: Open = (url) =>
     const pgPool = yield* pool(url, 10)
     const made = yield* utils(pgPool)
     const calls = countUntil()
-    const finished = yield* untilTrue(url, "NOT EXISTS (SELECT FROM graphile_worker._private_jobs)")
     return {
       fill: (count) => fill(made, count),
+      // It stops when the last of them is deleted.
       drain: (count) =>
-        Effect.gen(function*() {
-          yield* runner(pgPool, throughput, () => calls.hit())
-          yield* calls.until(count)
-          yield* finished
-        })
+        Effect.scoped(Effect.andThen(runner(pgPool, throughput, () => calls.hit()), calls.until(count))),
+      finished: isTrue(url, "NOT EXISTS (SELECT FROM graphile_worker._private_jobs)")
     }
   })
 

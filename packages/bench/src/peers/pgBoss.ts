@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { ConstructorOptions, WorkOptions } from "pg-boss"
 import { PgBoss } from "pg-boss"
-import { untilTrue } from "../measure.ts"
+import { isTrue } from "../measure.ts"
 import type { Payload } from "../payload.ts"
 import { numberOf, parts, payload } from "../payload.ts"
 import type { Work } from "../workers.ts"
@@ -44,18 +44,15 @@ export const pgBoss: Open = (url) =>
   Effect.gen(function*() {
     const made = yield* boss(url)
     const calls = countUntil()
-    const finished = yield* untilTrue(
-      url,
-      `NOT EXISTS (SELECT FROM pgboss.job WHERE name = '${queue}' AND state < 'completed')`
-    )
     return {
       fill: (count) => fill(made, count),
       drain: (count) =>
-        Effect.gen(function*() {
-          yield* Effect.promise(() => made.work(queue, throughput, async (jobs) => calls.hit(jobs.length)))
-          yield* calls.until(count)
-          yield* finished
-        })
+        Effect.promise(() => made.work(queue, throughput, async (jobs) => calls.hit(jobs.length))).pipe(
+          Effect.andThen(calls.until(count)),
+          // Waits until what is under way is completed.
+          Effect.andThen(Effect.promise(() => made.offWork(queue, { wait: true })))
+        ),
+      finished: isTrue(url, `NOT EXISTS (SELECT FROM pgboss.job WHERE name = '${queue}' AND state < 'completed')`)
     }
   })
 

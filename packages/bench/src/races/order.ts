@@ -7,9 +7,9 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { times } from "../Goal.ts"
-import { analyze, measured, untilTrue } from "../measure.ts"
+import { analyze, measured } from "../measure.ts"
 import type { Contestant, Race } from "../Measurement.ts"
-import { emitMany, toExternal } from "../ours/drain.ts"
+import { deliverUntil, emitMany, toExternal } from "../ours/drain.ts"
 import { layerExternal, ours } from "../ours/services.ts"
 import { numberOf } from "../payload.ts"
 import { countUntil, draining } from "../peers/Drainer.ts"
@@ -44,16 +44,12 @@ const blockedHead: Contestant = {
         services
       )
       yield* analyze(url)
-      const finished = yield* untilTrue(
+      const sample = yield* measured(
         url,
-        `NOT EXISTS (SELECT FROM zakops.outbox WHERE NOT finished AND ordering_key <> '${hot}')`
+        others,
+        deliverUntil(Context.get(services, OutboxProcessor), calls.until(others))
       )
-      const drain = Effect.gen(function*() {
-        yield* Context.get(services, OutboxProcessor).start
-        yield* calls.until(others)
-        yield* finished
-      })
-      return { ...yield* measured(url, others, drain), count: others }
+      return { ...sample, count: others }
     })
 }
 

@@ -124,7 +124,7 @@ const partition = Effect.gen(function*() {
   yield* Effect.forEach(indexes, ({ definition }) => sql.unsafe(definition))
   yield* Effect.forEach(range(30), (day) =>
     sql.unsafe(`DO $$ BEGIN EXECUTE format(
-      'CREATE TABLE zakops.outbox_${day} PARTITION OF zakops.outbox FOR VALUES FROM (%L) TO (%L) WITH (fillfactor = 50)',
+      'CREATE TABLE zakops.outbox_${day} PARTITION OF zakops.outbox FOR VALUES FROM (%L) TO (%L) WITH (fillfactor = 45)',
       current_date - ${day}, current_date - ${day} + 1); END $$`))
 })
 

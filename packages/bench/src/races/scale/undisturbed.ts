@@ -4,9 +4,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { Client } from "pg"
 import { times } from "../../Goal.ts"
-import { analyze, connect, measured, untilTrue } from "../../measure.ts"
+import { analyze, connect, measured } from "../../measure.ts"
 import type { Contestant, Race } from "../../Measurement.ts"
-import { allFinished, emitMany } from "../../ours/drain.ts"
+import { deliverUntil, emitMany } from "../../ours/drain.ts"
 import { layerExternal, ours, takesAll } from "../../ours/services.ts"
 import { countUntil } from "../../peers/Drainer.ts"
 
@@ -25,7 +25,6 @@ const disturbed = (name: string, settings: string, disturb: (client: Client) => 
       })
       const client = yield* connect(url)
       yield* Effect.promise(() => disturb(client))
-      const finished = yield* untilTrue(url, allFinished)
       const processor = Context.get(services, OutboxProcessor)
       if (disturb !== nothing) {
         yield* Effect.provideContext(emitMany(size * before), services)
@@ -34,12 +33,7 @@ const disturbed = (name: string, settings: string, disturb: (client: Client) => 
       const already = disturb === nothing ? 0 : size * before
       yield* Effect.provideContext(emitMany(size), services)
       yield* analyze(url)
-      const drain = Effect.gen(function*() {
-        yield* processor.start
-        yield* calls.until(already + size)
-        yield* finished
-      })
-      const sample = yield* measured(url, size, drain)
+      const sample = yield* measured(url, size, deliverUntil(processor, calls.until(already + size)))
       yield* Effect.promise(() => client.query("ROLLBACK"))
       // The dead of what was delivered before are counted with the others.
       return { ...sample, count: already + size }
