@@ -151,7 +151,7 @@ layer(TestDatabase.layerEmpty)("migrating", (it) => {
         promisify(execFile)(process.execPath, [script], { env: { ...process.env, DATABASE_URL } })
       )
       const outputs = yield* Effect.all(Arr.replicate(run, 8), { concurrency: "unbounded" })
-      assert.sameMembers(outputs.map(({ stdout }) => stdout), ["4", "0", "0", "0", "0", "0", "0", "0"])
+      assert.sameMembers(outputs.map(({ stdout }) => stdout), ["5", "0", "0", "0", "0", "0", "0", "0"])
       assert.deepStrictEqual(yield* migrate, [])
       yield* requireMigrated
     }))
@@ -180,7 +180,7 @@ layer(TestDatabase.layerEmpty)("migrating over an earlier system's tables", (it)
         sql`SELECT id, correlation_id, payload FROM zakops.agent_events ORDER BY id`
       ])
       const before = yield* read
-      assert.lengthOf(yield* migrate, 4)
+      assert.lengthOf(yield* migrate, 5)
       assert.deepStrictEqual(yield* migrate, [])
       assert.deepStrictEqual(yield* read, before)
       const states =

@@ -45,10 +45,11 @@ export const claimEntries = (db: Database, worker: string) =>
       )
       -- One row of its own for what is true of all of them.
       SELECT round.*, claimed.*
-      FROM (SELECT (SELECT count(*)::int FROM due) AS met, (SELECT count(*)::int FROM moved) AS moved, ${selection.mark} AS mark) AS round
+      FROM (SELECT (SELECT count(*)::int FROM due) AS met, (SELECT count(*)::int FROM moved) AS moved, ${selection.mark} AS mark,
+        ${sql.literal(selection.keyed ? "NULL" : unawaited)} AS commit) AS round
       FULL JOIN claimed ON false`.values
     const entries: Array<ClaimedEntry> = []
-    let round: Round = [0, 0, null]
+    let round: Round = [0, 0, null, null]
     for (const row of rows as ReadonlyArray<Round | Claimed>) {
       if (isRound(row)) round = row
       else entries.push(fromRow(toRow(row), claimId))
@@ -57,8 +58,15 @@ export const claimEntries = (db: Database, worker: string) =>
     return { met, moved, mark: mark ?? undefined, entries }
   })
 
-/** What the selection has met and moved, and where the last that it met stands. */
-type Round = readonly [met: number, moved: number, mark: Mark | null]
+/**
+ * Nobody waits until the claim is on disk (from commit to the worker 2.4 instead of 3.1 ms, where the disk takes 0.6). A server that crashes may
+ * forget it: then the entries are due again, and are delivered a second time, as after any crash in the middle of a delivery. Not so for
+ * what has a key: whoever took it next would deliver it beside the one who still goes through the run.
+ */
+const unawaited = "set_config('synchronous_commit', 'off', true)"
+
+/** What the selection has met and moved, where the last that it met stands, and how it commits. */
+type Round = readonly [met: number, moved: number, mark: Mark | null, commit: string | null]
 
 const isRound = (row: Round | Claimed): row is Round => row[0] !== null
 
@@ -67,6 +75,7 @@ type Claimed = readonly [
   met: null,
   moved: null,
   mark: null,
+  commit: null,
   id: string,
   eventId: string | null,
   destination: string | null,
@@ -98,28 +107,28 @@ type Claimed = readonly [
  * costs five times as much to make, and more to read (13.4 against 11.6 microseconds of this process for a delivery).
  */
 const toRow = (row: Claimed): ClaimedRow => ({
-  id: row[3],
-  event_id: row[4],
-  destination: row[5],
-  correlation_id: row[6],
-  aggregate_type: row[7],
-  aggregate_id: row[8],
-  event_type: row[9],
-  schema_version: row[10],
-  trace_id: row[11],
-  headers: row[12],
-  created_at: row[13],
-  attempts: row[14],
-  max_attempts: row[15],
-  retry_waits: row[16],
-  ordering_key: row[17],
-  sequence: row[18],
-  last_attempt_at: row[19],
-  claimed_by: row[20],
-  expired: row[21],
-  time_left: row[22],
-  bytes: row[23],
-  event_data: row[24],
-  oversize: row[25],
-  shadow: row[26]
+  id: row[4],
+  event_id: row[5],
+  destination: row[6],
+  correlation_id: row[7],
+  aggregate_type: row[8],
+  aggregate_id: row[9],
+  event_type: row[10],
+  schema_version: row[11],
+  trace_id: row[12],
+  headers: row[13],
+  created_at: row[14],
+  attempts: row[15],
+  max_attempts: row[16],
+  retry_waits: row[17],
+  ordering_key: row[18],
+  sequence: row[19],
+  last_attempt_at: row[20],
+  claimed_by: row[21],
+  expired: row[22],
+  time_left: row[23],
+  bytes: row[24],
+  event_data: row[25],
+  oversize: row[26],
+  shadow: row[27]
 })
