@@ -17,8 +17,8 @@ import { sharedNow, workerProcess } from "../workerProcess.ts"
 import type { WorkerName } from "../workers.ts"
 
 const connections = 16
-/** Events before the first that counts: connections are opened, code is compiled. */
-const settling = 100
+/** Events before the first that counts: connections are opened, and code is compiled as in a worker that has run for more than seconds. */
+const settling = 500
 
 /** Runs `self` for each number at its time, whether those before have ended or not. */
 const paced = <E>(count: number, perSecond: number, self: (n: number) => Effect.Effect<unknown, E>) =>
