@@ -1,7 +1,10 @@
 /** Checks of what each entry went through: by the journal of its row, by the history of its attempts, and by the ledger. */
 import { goneBehind } from "@zakops/outbox/claiming/dueRuns"
+import * as Duration from "effect/Duration"
 import type { AttemptRow, Books, Step } from "./Books.ts"
 import { connectionLost } from "./Destination.ts"
+import type { Line } from "./ledger.ts"
+import { lease } from "./settings.ts"
 import type { World } from "./World.ts"
 
 /** What is wrong with a step of an entry whose destination is outside. */
@@ -76,17 +79,52 @@ export const duplicates = ({ ledger }: Books): number => {
   return accepted.length - new Set(accepted.map(({ id }) => id)).size
 }
 
+/** A claim of what has no key is on disk within three rounds of the WAL writer, of 200 ms each. */
+const forgetful = 600
+
+/**
+ * Calls that no claim stands behind, of each event: the server that crashed had not written the claim down. That may be so of what has no
+ * key, and of calls of that time.
+ */
+const checkUnclaimed = ({ faults }: World, { business, journal, ledger }: Books) => {
+  const claims = Map.groupBy(
+    journal.filter(({ became, was }) => was === "pending" && became === "processing"),
+    ({ id }) => id
+  )
+  const calls = Map.groupBy(ledger.filter(({ what }) => what === "begun"), ({ id }) => id)
+  const keys = new Map(business.map(({ id, key }) => [id, key]))
+  const restarts = faults.windows.filter(({ fault }) => fault.includes("restarts of Postgres"))
+  const mayBeForgotten = ({ at }: Line) =>
+    restarts.some(({ from, to }) => from - forgetful <= at && at <= to + Duration.toMillis(lease))
+  const unclaimed = new Map<string, number>()
+  const problems: Array<string> = []
+  for (const [id, begun] of calls) {
+    const more = begun.length - (claims.get(id)?.length ?? 0)
+    if (more <= 0) continue
+    unclaimed.set(id, more)
+    const near = keys.get(id) === null ? begun.filter(mayBeForgotten).length : 0
+    if (more > near) {
+      problems.push(`${id} was called ${more} times without a claim, and crashes explain ${near} of them`)
+    }
+  }
+  return { unclaimed, problems }
+}
+
 /**
  * Of each event, acceptances beyond the one that delivered it are no more than its attempts that may have left one. And a lease runs out
  * only where its worker, or the database, was troubled meanwhile.
  */
-export const checkExplained = ({ faults }: World, { history, ledger, outside }: Books): ReadonlyArray<string> => {
+export const checkExplained = (world: World, books: Books): ReadonlyArray<string> => {
+  const { faults } = world
+  const { history, ledger, outside } = books
   const explained = Map.groupBy(history.filter(explains), ({ id }) => id)
   const accepted = Map.groupBy(ledger.filter(({ what }) => what === "accepted"), ({ id }) => id)
+  const { problems, unclaimed } = checkUnclaimed(world, books)
   return [
+    ...problems,
     ...outside.flatMap(({ id, status }) => {
       const more = (accepted.get(id)?.length ?? 0) - (status === "delivered" ? 1 : 0)
-      const most = explained.get(id)?.length ?? 0
+      const most = (explained.get(id)?.length ?? 0) + (unclaimed.get(id) ?? 0)
       return more > most ? [`${id} was accepted ${more} times too often, and ${most} attempts explain it`] : []
     }),
     ...history.filter(({ outcome }) => outcome === "lease_expired").flatMap((

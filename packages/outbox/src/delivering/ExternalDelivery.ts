@@ -1,61 +1,18 @@
 /**
  * Delivery to an external publisher: claim and commit, publish with no transaction open, settle by claim.
  *
- * At least once, and one after another for each ordering key. While it runs, claiming, publishing and settling overlap, so that one slow
- * entry does not hold up the rest of its batch. It holds at most two batches, in number and in bytes.
+ * At least once, and one after another for each ordering key.
  */
 import type { External } from "@zakops/events/EventPublisher"
 import type { RetrySchedule } from "@zakops/events/RetrySchedule"
 import type { Database } from "@zakops/migrations/Database"
-import * as SqlErrors from "@zakops/migrations/SqlErrors"
-import { randomUUID } from "node:crypto"
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
-import type { SqlError } from "effect/sql/SqlError"
-import type { Attempt, Begun } from "./attemptDelivery.ts"
-import { attemptDelivery, handBack, missDeadline } from "./attemptDelivery.ts"
-import { attemptRun, toRuns } from "./attemptRun.ts"
-import * as CircuitBreaker from "./CircuitBreaker.ts"
-import { claimEntries } from "../claiming/claimEntries.ts"
 import type { Limits } from "../DeliveryLimits.ts"
-import { dispatchRuns } from "./dispatchRuns.ts"
-import { dueSuspect } from "../claiming/dueSuspect.ts"
-import { gatherAttempts } from "./gatherAttempts.ts"
-import { HeldEntries } from "./HeldEntries.ts"
-import { untilWorth } from "./idle.ts"
-import type { Lane } from "./Lane.ts"
-import { listenTo } from "./listenTo.ts"
-import { outlastTrouble } from "../connecting/outlastTrouble.ts"
-import { Pace } from "./Pace.ts"
 import type { OutboxSettings } from "../OutboxConfig.ts"
-import type { ClaimedEntry } from "../claiming/OutboxEntry.ts"
-import { renewLeases } from "../claiming/renewLeases.ts"
-import type { Selection } from "../claiming/Selection.ts"
-import { settleAttempts } from "./settleAttempts.ts"
-import { shadowSink } from "./shadowSink.ts"
-import type { Capacity, Take } from "../claiming/takeDue.ts"
-import { takeDue } from "../claiming/takeDue.ts"
-import { tidyUp } from "./tidyUp.ts"
-import type { Vitals } from "../workers/beat.ts"
-import { workerName } from "./worker.ts"
-
-/** How long a stopping processor gives the database to take back what it still held. */
-const handBackLimit = Duration.seconds(2)
-/** How long claiming waits for room for a whole batch before it takes less. */
-const patience = Duration.millis(20)
-/** Milliseconds that a run of one key is to take, near enough, and how many entries it has at least. */
-const runTime = 100
-const shortestRun = 10
-/**
- * Milliseconds for which the first of the next key may wait for those of one that are taken together: few keys with many entries each leave
- * others for the claim that is made meanwhile (1,000 keys: 0.70 against 0.58 of the rate without keys).
- */
-const depthTime = 2
-/** Entries that are delivered alone, one after another, before the others have their turn again. */
-const mostAlone = 10
+import { deliverBatch } from "./deliverBatch.ts"
+import type { DeliveryVitals } from "./deliverContinually.ts"
+import { deliverContinually } from "./deliverContinually.ts"
+import { externalMeans } from "./externalMeans.ts"
+import type { Lane } from "./Lane.ts"
 
 export const make = (
   db: Database,
@@ -65,243 +22,13 @@ export const make = (
   limits: Limits,
   lane: Lane
 ) => {
-  const { route, tally } = lane
-  const { destination } = publisher
-  const { batchBytes, batchSize, concurrency, drainTimeout, lease, pollInterval } = settings
-  const claim = claimEntries(db, workerName)
-  const attempt = attemptDelivery(publisher, shadowSink(db), policy, settings.publishTimeout)
-  const renew = renewLeases(db)
-  const tidy = tidyUp(db, destination, route, tally, pollInterval)
-  const suspect = dueSuspect(db, destination, route)
-  // Two batches: one is being published while the next is claimed.
-  const capacity = batchSize * 2
-
-  const take = takeDue(db, limits, destination, route)
-  const pace = new Pace()
-  let vitals: () => Pick<Vitals, "breaker" | "holding"> = () => ({ breaker: "closed", holding: 0 })
-  const capacityBeside = (held: HeldEntries, everywhere: boolean): Capacity => ({
-    everywhere,
-    bytes: () => Math.min(batchBytes, Math.max(0, 2 * batchBytes - held.bytes)),
-    suspectsApart: true,
-    free: () => Math.max(0, concurrency - held.size),
-    inFlight: (type) => held.ofType(type),
-    // A slow key is not to fill the room of the others.
-    run: Math.min(batchSize, Math.max(shortestRun, Math.floor(runTime / pace.millis))),
-    depth: Math.max(1, Math.floor(depthTime / pace.millis))
-  })
-
-  /** Claims what the selection takes, and hands it on. */
-  const claiming =
-    (held: HeldEntries, hold: (entries: ReadonlyArray<ClaimedEntry>) => Effect.Effect<unknown>): Take<never> =>
-    (selection) =>
-      Effect.gen(function*() {
-        const since = yield* Clock.currentTimeMillis
-        const { entries, mark, met, moved } = yield* claim(selection, randomUUID(), lease)
-        held.add(entries, since)
-        yield* hold(entries)
-        return { met, moved, mark, taken: entries.length }
-      })
-
-  /** Begins an attempt, unless the entry has been lost or is late by the time that it has its turn. */
-  const attemptHeld = (held: HeldEntries, entry: ClaimedEntry): Effect.Effect<Begun> =>
-    Clock.clockWith<Begun, never, never>((clock) => {
-      const began = clock.currentTimeMillisUnsafe()
-      if (!entry.expired) {
-        const { isHeld, isLate } = held.standingAt(entry, began)
-        if (!isHeld) return Effect.succeed<Begun>({ done: handBack(entry, false) })
-        if (isLate) return Effect.succeed<Begun>({ done: missDeadline(entry) })
-      }
-      held.begun(entry)
-      const took = () => pace.took(clock.currentTimeMillisUnsafe() - began)
-      return Effect.map(attempt(entry), (begun): Begun => {
-        if ("done" in begun) {
-          took()
-          return begun
-        }
-        return {
-          call: begun.call,
-          conclude: (answer) => {
-            took()
-            return begun.conclude(answer)
-          }
-        }
-      })
-    })
-
-  const handBackUnended = (held: HeldEntries) => held.unended.map(({ begun, entry }) => handBack(entry, begun))
-
-  /** Takes one batch through to the end: what is due, or else the one that has to be delivered alone. */
-  const runOnce = Effect.gen(function*() {
-    const held = new HeldEntries(lease)
-    const attempts: Array<Attempt> = []
-    const settle = settleAttempts(db, destination, lane, (statement) => statement)
-    const { dead } = yield* tidy.now
-    const entries: Array<ClaimedEntry> = []
-    const keep = claiming(held, (claimed) => Effect.sync(() => entries.push(...claimed)))
-    const work = Effect.gen(function*() {
-      const { more } = yield* take(capacityBeside(held, true), batchSize, keep)
-      if (entries.length === 0) yield* keep(yield* suspect)
-      yield* Effect.forEach(
-        toRuns(entries),
-        (run) =>
-          attemptRun(run, settings.publishTimeout, {
-            attempt: (entry) => attemptHeld(held, entry),
-            ended: (ended) => {
-              held.ended(ended)
-              attempts.push(...ended)
-            }
-          }),
-        { concurrency, discard: true }
-      )
-      return more
-    })
-    // What has ended is settled, and what has not goes back, whoever interrupts.
-    const more = yield* Effect.onInterrupt(
-      work,
-      () => Effect.ignore(Effect.suspend(() => settle([...attempts, ...handBackUnended(held)])))
-    )
-    const counts = yield* settle(attempts)
-    return {
-      counts: { ...counts, dead: counts.dead + dead },
-      more: more || entries.length > 0,
-      down: attempts.some(({ heard }) => heard._tag === "Down")
-    }
-  })
-
-  /**
-   * Runs in the scope until it closes. Closing stops claiming, lets what is in flight finish within the drain limit, hands the rest back
-   * without a charge, and returns when the database knows.
-   */
-  const start = Effect.fnUntraced(function*(wakeup: Effect.Effect<void>) {
-    const held = new HeldEntries(lease)
-    const takeNextDue = (limit: number, takeUp: Take<never>, everywhere = false) =>
-      take(capacityBeside(held, everywhere), limit, takeUp)
-    // What was settled has made room. One fiber waits for that at a time.
-    const changed = yield* Queue.sliding<void>(1)
-    // And it may have made something due: a retry, the next of a key or of a line.
-    const freed = yield* Queue.sliding<void>(1)
-    const mayFree = ({ entry, fact }: Attempt) =>
-      fact._tag !== "Delivered" || entry.orderingKey !== null || limits.types?.[entry.eventType] !== undefined
-    const { ended, group } = yield* gatherAttempts(held, batchSize / 2, mayFree)
-    const waitUntilWorth = untilWorth(db, route, Effect.raceFirst(wakeup, Queue.take(freed)), pollInterval)
-    const settle = settleAttempts(db, destination, lane, (statement) => outlastTrouble("settling failed", statement))
-    const { breaker, hear, probe } = yield* listenTo(destination)
-    vitals = () => ({ breaker: CircuitBreaker.nameOf(breaker()), holding: held.size })
-
-    const until = (holds: () => boolean): Effect.Effect<void> =>
-      Effect.suspend(() => holds() ? Effect.void : Effect.andThen(Queue.take(changed), until(holds)))
-    const allSettled = until(() => held.size === 0)
-    const room = () => held.size > 0 && held.bytes >= 2 * batchBytes ? 0 : Math.min(batchSize, capacity - held.size)
-    /** A batch's worth, or what there is when that does not come about soon. */
-    const someRoom = Effect.suspend(() =>
-      room() === batchSize
-        ? Effect.void
-        : Effect.andThen(
-          Effect.timeoutOption(until(() => room() === batchSize), patience),
-          until(() => room() > 0)
-        )
-    )
-
-    const settleGroup = Effect.gen(function*() {
-      const attempts = yield* group
-      yield* outlastTrouble("settling failed", settle(attempts))
-      held.settled(attempts.map(({ entry }) => entry))
-      yield* Queue.offer(changed, void 0)
-      if (attempts.some(mayFree)) yield* Queue.offer(freed, void 0)
-    })
-    yield* settleGroup.pipe(Effect.forever, Effect.forkScoped)
-
-    yield* Effect.gen(function*() {
-      const since = yield* Clock.currentTimeMillis
-      held.renewed(yield* renew(held.all, lease), since)
-    }).pipe(
-      SqlErrors.lostAsFailure,
-      Effect.catch((error) => Effect.logWarning(`renewing leases failed: ${SqlErrors.serverText(error)}`)),
-      Effect.delay(Duration.times(lease, 1 / 3)),
-      Effect.forever,
-      Effect.forkScoped
-    )
-
-    const end = (attempts: ReadonlyArray<Attempt>) => {
-      held.ended(attempts)
-      for (const { heard } of attempts) hear(heard)
-      ended(attempts)
-    }
-    // What was claimed a moment before the destination was found to be down is not tried on it.
-    const attemptUnlessDown = (entry: ClaimedEntry) =>
-      Effect.suspend(() =>
-        CircuitBreaker.nameOf(breaker()) === "open"
-          ? Effect.succeed<Begun>({ done: handBack(entry, false) })
-          : attemptHeld(held, entry)
-      )
-
-    const { abandon, dispatch } = yield* dispatchRuns({
-      concurrency,
-      timeout: settings.publishTimeout,
-      doing: { attempt: attemptUnlessDown, ended: end },
-      handBack: (run) => {
-        const these = new Set(run)
-        end(handBackUnended(held).filter(({ entry }) => these.has(entry)))
-      }
-    })
-
-    yield* Effect.addFinalizer(() =>
-      Effect.gen(function*() {
-        const drained = Effect.interruptible(allSettled)
-        if (Option.isSome(yield* Effect.timeoutOption(drained, drainTimeout))) return
-        yield* abandon
-        end(handBackUnended(held))
-        const inTime = yield* Effect.timeoutOption(drained, handBackLimit)
-        yield* Effect.logWarning(
-          Option.isSome(inTime)
-            ? "stopped before all deliveries had ended; the rest was handed back"
-            : "stopped without the database: what was in flight is taken up again when its leases run out"
-        )
-      })
-    )
-
-    // Nothing interrupts between the moments that entries are claimed and their deliveries begin: one that is lost on the way would wait
-    // for its lease.
-    const taking = <A>(takeThem: (take: Take<never>) => Effect.Effect<A, SqlError>) =>
-      Effect.uninterruptible(
-        takeThem(claiming(held, (entries) => dispatch(toRuns(entries))))
-      )
-
-    /** When the last of what is in flight has ended, what the selection takes, and nothing beside it. */
-    const takeAlone = (selection: Effect.Effect<Selection>) =>
-      Effect.gen(function*() {
-        yield* allSettled
-        const { taken } = yield* taking((take) => Effect.flatMap(selection, take))
-        yield* allSettled
-        return taken
-      })
-
-    // Deadlines pass while nothing can be delivered, too.
-    const tidyOnAndOn = Effect.forever(Effect.andThen(Effect.uninterruptible(tidy.atTimes), Effect.sleep(pollInterval)))
-
-    const takeNext = Effect.gen(function*() {
-      const state = breaker()
-      if (state._tag === "Open") {
-        yield* Effect.timeoutOption(tidyOnAndOn, state.wait)
-        // What is still on its way says nothing about the probe.
-        yield* allSettled
-        probe()
-        // What was handed back lies in front of what has been met.
-        const { taken } = yield* taking((take) => takeNextDue(1, take, true))
-        // Where nothing else is due, what is to be delivered alone is the probe.
-        if (taken === 0) yield* takeAlone(suspect)
-        yield* allSettled
-        return
-      }
-      const { suspects } = yield* tidy.atTimes
-      if (suspects) { for (let alone = 0; alone < mostAlone && (yield* takeAlone(suspect)) > 0; alone++); }
-      yield* someRoom
-      const since = yield* Clock.currentTimeMillis
-      const { again, more } = yield* taking((take) => takeNextDue(room(), take))
-      if (!more) yield* waitUntilWorth(again, since)
-    })
-    yield* outlastTrouble("claiming failed", takeNext).pipe(Effect.forever, Effect.forkScoped)
-  })
-
-  return { runOnce, start, vitals: () => vitals() }
+  const means = externalMeans(db, publisher, settings, policy, limits, lane)
+  let vitals: () => DeliveryVitals = () => ({ breaker: "closed", holding: 0 })
+  return {
+    runOnce: deliverBatch(means),
+    start: deliverContinually(means, (told) => {
+      vitals = told
+    }),
+    vitals: () => vitals()
+  }
 }
