@@ -4,6 +4,7 @@ import { atMost, either, figureNoWorse, judge, notAbove, times, timesEachPeer } 
 import { connect, measured } from "@zakops/bench/measure"
 import type { Contestant, Race } from "@zakops/bench/Measurement"
 import { median, narrowed, percentile, toResults } from "@zakops/bench/Measurement"
+import { headingOf, merged, sectionsOf, toPage } from "@zakops/bench/page"
 import { asText, summary } from "@zakops/bench/report"
 import { runRace } from "@zakops/bench/runRace"
 import * as Effect from "effect/Effect"
@@ -141,4 +142,27 @@ describe("a run", () => {
       assert.include(asText([ran]), "NOT reached: ours at most 0 events/s")
       assert.include(summary([ran]), "0 of 1 goals reached")
     }))
+})
+
+describe("the report", () => {
+  const section = (race: string, text: string) => ({ heading: headingOf(race), text })
+  const old = [
+    section("drain", "a table\n\n- NOT reached: ours at least twice as fast: measured 1.5\n\nRun of Monday"),
+    section("emit", "another\n\n- reached: ours at least as fast: measured 1.1\n\nRun of Monday")
+  ]
+
+  it("reads back the sections that it has written, and tells the goals of all", () => {
+    const page = toPage("# Benchmarks", old)
+    assert.deepStrictEqual(sectionsOf(page), old)
+    assert.include(
+      page,
+      "## Goals\n\n1 of 2 goals reached\n- Drain: NOT reached: ours at least twice as fast: measured 1.5\n\n## Drain\n\na table"
+    )
+  })
+
+  it("has what was measured last in its place, and keeps what was not measured again", () => {
+    const drain = section("drain", "new")
+    const order = section("order", "first")
+    assert.deepStrictEqual(merged(old, [drain, order]), [drain, ...old.slice(1), order])
+  })
 })

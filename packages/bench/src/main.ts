@@ -7,6 +7,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -54,7 +55,7 @@ const profile = Flag.String("profile").pipe(
 const json = Flag.String("json").pipe(Flag.optional, Flag.withDescription("Write the results to this file"))
 const report = Flag.Boolean("report").pipe(
   Flag.withDefault(false),
-  Flag.withDescription("Write docs/benchmarks.md, with charts")
+  Flag.withDescription("Write the sections of these races in docs/benchmarks.md, with charts")
 )
 
 const run = ({ json, only, profile, quick, race, report, rounds, size, suite }: {
@@ -76,6 +77,7 @@ const run = ({ json, only, profile, quick, race, report, rounds, size, suite }: 
     const races = Option.match(only, { onNone: () => all, onSome: (name) => all.map((race) => narrowed(race, name)) })
     const resized = (race: Race) => Option.match(size, { onNone: () => race, onSome: (size) => ({ ...race, size }) })
     const about = yield* environment(measuredOn)
+    const at = new Date(yield* Clock.currentTimeMillis)
     // On stderr, so that the results alone are the output.
     process.stderr.write(`${about}\n`)
     const progress = makeProgress(runsOf(races, rounds))
@@ -84,7 +86,7 @@ const run = ({ json, only, profile, quick, race, report, rounds, size, suite }: 
       Effect.gen(function*() {
         runs.push(yield* runRace(resized(race), measuredOn.url, { rounds, quick, progress }))
         // What has been measured by now, also where a later race fails.
-        if (report) yield* writeReport(runs, about)
+        if (report) yield* writeReport(runs, { about, at })
       }), { discard: true }).pipe(
         Effect.provideService(ProfileFolder, Option.getOrUndefined(profile))
       )
