@@ -186,6 +186,38 @@ layer(Live)("an external destination", (it) => {
       assert.sameMembers(history.map(({ outcome }) => outcome), ["fenced", "lease_expired"])
     }))
 
+  it.effect("tells a claim that a crash of the server has forgotten from the next one of the same worker", () =>
+    Effect.gen(function*() {
+      yield* startAfresh
+      const sql = yield* SqlClient
+      const db = yield* Database.make
+      const [id = ""] = yield* emitDeals(1)
+      const claimAt = (time: string) =>
+        Effect.gen(function*() {
+          const claimed = yield* claim(1, lease)
+          // Postgres counts microseconds, and this process does not.
+          yield* sql`UPDATE zakops.outbox SET last_attempt_at = ${time}::timestamptz`
+          const [row] = yield* sql<
+            { startedAt: Date }
+          >`SELECT last_attempt_at AS "startedAt" FROM zakops.outbox`
+          return claimed.map((entry) => ({ ...entry, startedAt: row?.startedAt ?? null }))
+        })
+      const [forgotten] = yield* claimAt("2030-01-01T00:00:00.123999Z")
+      yield* sql`UPDATE zakops.outbox SET status = 'pending', attempts = 0, claim_id = NULL, claimed_by = NULL, lease_until = NULL`
+      const [next] = yield* claimAt("2030-01-01T00:00:00.125999Z")
+      if (forgotten === undefined || next === undefined) return assert.fail("was not claimed twice")
+      assert.strictEqual(forgotten.attempts, next.attempts)
+      const settle = settleAttempts(db, "anywhere", mainLane(), (statement) => statement)
+      const deliver = (entry: ClaimedEntry) =>
+        settle([{ fact: Fact.Delivered(), entry, heard: { _tag: "Nothing" }, outcome: undefined }])
+      assert.deepInclude(yield* deliver(next), { delivered: 1, fenced: 0 })
+      assert.deepInclude(yield* deliver(forgotten), { delivered: 0, fenced: 1 })
+      // A statement whose answer was lost, tried again.
+      assert.deepInclude(yield* deliver(next), { delivered: 1, fenced: 0 })
+      const history = yield* sql`SELECT entry_id AS id, attempt, outcome FROM zakops.outbox_attempts`
+      assert.deepStrictEqual(history, [{ id, attempt: 1, outcome: "fenced" }])
+    }))
+
   it.effect("goes on holding what a worker has taken over from itself when the first attempt ends", () =>
     Effect.gen(function*() {
       yield* startAfresh

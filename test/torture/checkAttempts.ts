@@ -96,13 +96,13 @@ const checkUnclaimed = ({ faults }: World, { business, journal, ledger }: Books)
   const restarts = faults.windows.filter(({ fault }) => fault.includes("restarts of Postgres"))
   const mayBeForgotten = ({ at }: Line) =>
     restarts.some(({ from, to }) => from - forgetful <= at && at <= to + Duration.toMillis(lease))
+  // How many calls of each event may have been without one. Not only those that are more than its claims: some claims came to no call.
   const unclaimed = new Map<string, number>()
   const problems: Array<string> = []
   for (const [id, begun] of calls) {
-    const more = begun.length - (claims.get(id)?.length ?? 0)
-    if (more <= 0) continue
-    unclaimed.set(id, more)
     const near = keys.get(id) === null ? begun.filter(mayBeForgotten).length : 0
+    unclaimed.set(id, near)
+    const more = begun.length - (claims.get(id)?.length ?? 0)
     if (more > near) {
       problems.push(`${id} was called ${more} times without a claim, and crashes explain ${near} of them`)
     }

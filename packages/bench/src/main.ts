@@ -5,6 +5,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Argument from "effect/cli/Argument"
+import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Clock from "effect/Clock"
@@ -70,6 +71,10 @@ const run = ({ json, only, profile, quick, race, report, rounds, size, suite }: 
   readonly suite: string
 }) =>
   Effect.scoped(Effect.gen(function*() {
+    if (report && (quick || Option.isSome(only) || Option.isSome(profile) || Option.isSome(size))) {
+      const userMessage = "--report tells whole races: not with --quick, --only, --size or --profile"
+      return yield* new CliError.UserError({ cause: userMessage, userMessage })
+    }
     const measuredOn = yield* server
     const all = (suite === "all" ? Object.values(suites).flat() : suites[suite] ?? []).filter(({ name }) =>
       name.includes(Option.getOrElse(race, () => ""))

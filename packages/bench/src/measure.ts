@@ -81,7 +81,7 @@ export const casualties = (url: string, count: number): Effect.Effect<Readonly<R
 export const analyze = (url: string): Effect.Effect<void> =>
   Effect.scoped(Effect.flatMap(connect(url), (client) => Effect.promise(() => client.query("ANALYZE"))))
 
-/** Looks once whether the query's first column is true. */
+/** Looks once whether the query's first column is true; when the clock has stopped, since it may take long. */
 export const isTrue = (url: string, query: string): Effect.Effect<boolean> =>
   Effect.scoped(Effect.flatMap(connect(url), (client) =>
     Effect.promise(async () => {
@@ -90,8 +90,8 @@ export const isTrue = (url: string, query: string): Effect.Effect<boolean> =>
     })))
 
 /**
- * Gives an effect that looks again and again, every 5 ms unless given, whether the query's first column is true. The same for all, so that
- * the end of a run is when the database knows. By an index, where there is one.
+ * Gives an effect that looks again and again, every 5 ms unless given, whether the query's first column is true: the end of a run is when the
+ * database knows, for who does not say it by stopping. By an index, where there is one.
  */
 export const untilTrue = Effect.fnUntraced(function*(
   url: string,

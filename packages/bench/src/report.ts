@@ -115,6 +115,8 @@ Same payload (about 350 bytes of JSON), same durability, same machine, handlers 
 public API and Effect, with validation, retries, fences and metrics. What the peers do otherwise stands with their settings, which are the
 best that their documentation offers: graphile-worker deletes what is done, where ours and the others keep it. WAL and dead row versions
 are counted for the whole server and database, for each event; the processor time is that of the client's process.
+A drain ends when the database knows that all is done: our processor, graphile-worker and pg-boss say so by having stopped, which is looked
+after then; of the others, and of our delivery to the log, a connection asks every 5 ms.
 
 What limits ours, and why some of the goals are not reached, stands in [Where the time goes](performance.md).
 `

@@ -71,7 +71,7 @@ export const toExternal = (
     return {
       fill,
       drain: (count) => deliverUntil(processor, calls.until(count)),
-      finished: isTrue(url, allFinished)
+      finished: isTrue(url, "NOT EXISTS (SELECT FROM zakops.outbox WHERE NOT finished)")
     }
   })
 

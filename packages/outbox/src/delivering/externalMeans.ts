@@ -115,5 +115,5 @@ export const externalMeans = (
 
 export type ExternalMeans = ReturnType<typeof externalMeans>
 
-/** What has not ended goes back; charged where its call has begun. */
+/** What has not ended goes back, without a charge; where its call has begun, the history says so. */
 export const handBackUnended = (held: HeldEntries) => held.unended.map(({ begun, entry }) => handBack(entry, begun))

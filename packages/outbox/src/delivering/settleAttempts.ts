@@ -59,7 +59,9 @@ export const settleAttempts = (db: Database, destination: string, lane: Lane, pe
       yield* Effect.logWarning(`${counts.parked} entries wait for a newer build, the first of them: ${newer}`)
     }
     if (fenced > 0) {
-      yield* Effect.logWarning(`${fenced} entries were settled by others: their leases had run out here`)
+      yield* Effect.logWarning(
+        `${fenced} entries were settled by others: their leases had run out here, or a crash of the server had forgotten their claims`
+      )
     }
     return counts
   })

@@ -160,7 +160,8 @@ export const settleUndelivered = (db: Database, destination: string) => {
 
 /**
  * Leaves a line in the history for deliveries that somebody else has settled, and gives their ids: not those that this worker has settled
- * itself, by a statement whose answer was lost.
+ * itself, by a statement whose answer was lost. (The time of the claim, to the millisecond as this process knows it: where a crash of the
+ * server has forgotten one, the next has the same number.)
  */
 export const noteFenced = (db: Database, destination: string) => {
   const { now, sql, table } = db
@@ -174,6 +175,7 @@ export const noteFenced = (db: Database, destination: string) => {
       WHERE NOT EXISTS (
         SELECT FROM ${table.outbox} o
         WHERE o.id = fenced.id AND o.status = 'delivered' AND o.claimed_by = fenced.worker AND o.attempts = fenced.attempt
+          AND date_trunc('milliseconds', o.last_attempt_at) = fenced.started_at
       )
       RETURNING entry_id AS id`
   })
