@@ -194,17 +194,17 @@ layer(Live)("an external destination", (it) => {
       const [id = ""] = yield* emitDeals(1)
       const claimAt = (time: string) =>
         Effect.gen(function*() {
-          const claimed = yield* claim(1, lease)
+          const [claimed] = yield* claim(1, lease)
           // Postgres counts microseconds, and this process does not.
           yield* sql`UPDATE zakops.outbox SET last_attempt_at = ${time}::timestamptz`
           const [row] = yield* sql<
             { startedAt: Date }
           >`SELECT last_attempt_at AS "startedAt" FROM zakops.outbox`
-          return claimed.map((entry) => ({ ...entry, startedAt: row?.startedAt ?? null }))
+          return claimed === undefined ? undefined : { ...claimed, startedAt: row?.startedAt ?? null }
         })
-      const [forgotten] = yield* claimAt("2030-01-01T00:00:00.123999Z")
+      const forgotten = yield* claimAt("2030-01-01T00:00:00.123999Z")
       yield* sql`UPDATE zakops.outbox SET status = 'pending', attempts = 0, claim_id = NULL, claimed_by = NULL, lease_until = NULL`
-      const [next] = yield* claimAt("2030-01-01T00:00:00.125999Z")
+      const next = yield* claimAt("2030-01-01T00:00:00.125999Z")
       if (forgotten === undefined || next === undefined) return assert.fail("was not claimed twice")
       assert.strictEqual(forgotten.attempts, next.attempts)
       const settle = settleAttempts(db, "anywhere", mainLane(), (statement) => statement)
