@@ -42,7 +42,7 @@ const toOptions = (): Options => {
     : values.profile === "full"
     ? "full"
     : refuse(`--profile is ${values.profile}: allowed are quick and full`)
-  const seconds = Number(values.seconds ?? (profile === "full" ? 300 : values.selftest ? 35 : 40))
+  const seconds = Number(values.seconds ?? (profile === "full" ? 300 : values.selftest ? 60 : 40))
   const least = leastSeconds(profile)
   if (!(seconds >= least)) {
     refuse(`--seconds has to be at least ${least}, or not every fault of profile ${profile} finds room`)
