@@ -10,6 +10,15 @@ import { entries, eventually, loggedIds } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 layer(TestDatabase.layerEmpty, { excludeTestServices: true })("zakops", (it) => {
+  it.effect("completes its commands in each shell that the docs name", () =>
+    Effect.gen(function*() {
+      for (const shell of ["bash", "zsh", "fish", "powershell"]) {
+        const { code, stdout } = yield* run(`--completions ${shell}`, {})
+        assert.strictEqual(code, 0, shell)
+        assert.include(stdout, "redrive", shell)
+      }
+    }))
+
   it.effect("tells a user's mistake in one line and ends with a code that says of which kind it is", () =>
     Effect.gen(function*() {
       const url = yield* TestDatabase.DatabaseUrl

@@ -45,10 +45,11 @@ layer(Live, { excludeTestServices: true })("zakops projections", (it) => {
       assert.match(stdout, /\ntotals +1 +live +100% +20 of 20 +0 +\S+:\d+\n$/)
 
       yield* sql`UPDATE totals SET total = -1`
-      const rebuilt = yield* zakops("projections rebuild totals --wait")
+      const rebuilt = yield* zakops("projections rebuild totals --wait --by ann")
       assert.strictEqual(rebuilt.code, 0, rebuilt.stderr)
       assert.match(rebuilt.stdout, /live, 100% of the log read\n$/)
       assert.deepStrictEqual(yield* rowsOf("totals"), yield* foldOfLog)
+      assert.match((yield* zakops("audit")).stdout, /ann +rebuild +1 /)
     })))
 
   it.effect("shows parked events, and has them retried or discarded", () =>
@@ -72,10 +73,13 @@ layer(Live, { excludeTestServices: true })("zakops projections", (it) => {
       assert.match((yield* zakops("projections retry parking --all")).stdout, /^1 parked events will be tried again/)
       yield* eventually(Effect.map(parked, ([again]) => again?.attempts === 2))
       assert.match(
-        (yield* zakops(`projections discard parking --id ${event?.eventId}`)).stdout,
+        (yield* zakops(`projections discard parking --id ${event?.eventId} --by ann`)).stdout,
         /^1 parked events are discarded/
       )
       assert.lengthOf(yield* parked, 0)
+      const audit = (yield* zakops("audit")).stdout
+      assert.match(audit, /ann +discard parked +1 /)
+      assert.match(audit, /\S+@\S+ +retry parked +1 /)
     })))
 
   it.effect("tells mistakes in one line", () =>

@@ -1,14 +1,17 @@
 /** `zakops projections`: what there is, how far each is, and rebuilding them. Who runs a projection does what is asked for here. */
-import { discardParked, listParked, retryParked } from "@zakops/event-store/parkedEvents"
+import { Consumers } from "@zakops/admin/Consumers"
+import { listParked } from "@zakops/event-store/parkedEvents"
 import * as ProjectionCatalog from "@zakops/event-store/ProjectionCatalog"
 import type { ProjectionState } from "@zakops/event-store/ProjectionCatalog"
 import * as Database from "@zakops/migrations/Database"
+import { recordAudit } from "@zakops/outbox/deadLetters/recordAudit"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { by, operator } from "./deadFilter.ts"
 import { absent, misuse, Problem } from "./Problem.ts"
 import { asTable } from "./table.ts"
 import { withTables } from "./withDatabase.ts"
@@ -109,13 +112,30 @@ const follow = Effect.fnUntraced(function*(name: string, version: number) {
   }
 })
 
+/** Asks for it, and leaves a row for `zakops audit`, in one transaction. Gives the version that is meant. */
+const ask = Effect.fnUntraced(function*<E, R>(
+  action: "rebuild" | "switch",
+  name: string,
+  given: Option.Option<string>,
+  request: Effect.Effect<number, E, R>
+) {
+  const by = yield* operator(given)
+  const db = yield* Database.make
+  return yield* db.sql.withTransaction(Effect.gen(function*() {
+    const version = yield* request
+    yield* recordAudit(db)({ by, action, filter: { name, version }, count: 1 })
+    return version
+  }))
+})
+
 const rebuild = Command.make(
   "rebuild",
-  { name, version, wait },
-  ({ name, version, wait }) =>
+  { name, version, wait, by },
+  ({ by, name, version, wait }) =>
     withTables(() =>
       Effect.gen(function*() {
-        const chosen = yield* ProjectionCatalog.requestRebuild(name, Option.getOrUndefined(version))
+        const request = ProjectionCatalog.requestRebuild(name, Option.getOrUndefined(version))
+        const chosen = yield* ask("rebuild", name, by, request)
         yield* Console.log(`version ${chosen} of ${name} will be emptied and built anew by whoever runs it`)
         if (wait) yield* follow(name, chosen)
       })
@@ -126,11 +146,11 @@ const toVersion = Flag.Int("version").pipe(Flag.withDescription("The version tha
 
 const switchTo = Command.make(
   "switch",
-  { name, version: toVersion },
-  ({ name, version }) =>
+  { name, version: toVersion, by },
+  ({ by, name, version }) =>
     withTables(() =>
       Effect.gen(function*() {
-        yield* ProjectionCatalog.requestSwitch(name, version)
+        yield* ask("switch", name, by, Effect.as(ProjectionCatalog.requestSwitch(name, version), version))
         yield* Console.log(`version ${version} of ${name} will be live as soon as it has caught up`)
       })
     )
@@ -146,12 +166,10 @@ const all = Flag.Boolean("all").pipe(
   Flag.withDescription("All parked events of the projection")
 )
 
-const changeParked = (
-  what: "retried" | "discarded",
-  change: typeof retryParked
-) =>
-({ all, ids, name, version }: {
+const changeParked = (what: "retried" | "discarded") =>
+({ all, by, ids, name, version }: {
   readonly all: boolean
+  readonly by: Option.Option<string>
   readonly ids: ReadonlyArray<string>
   readonly name: string
   readonly version: Option.Option<number>
@@ -163,19 +181,20 @@ const changeParked = (
       }
       const wrong = ids.find((id) => !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id))
       if (wrong !== undefined) return yield* misuse(`--id is ${JSON.stringify(wrong)}, which is no UUID`)
-      const db = yield* Database.make
+      const { discardParked, retryParked } = yield* Consumers
+      const change = what === "retried" ? retryParked : discardParked
       const subscription = yield* ProjectionCatalog.subscriptionNamed(name, Option.getOrUndefined(version))
-      const count = yield* change(db, subscription, all ? "all" : ids)
+      const count = yield* change(subscription, all ? "all" : ids, { by: yield* operator(by) })
       yield* Console.log(
         `${count} parked events ${what === "retried" ? "will be tried again by whoever runs it" : "are discarded"}`
       )
-    })
+    }).pipe(Effect.provide(Consumers.layer))
   )
 
-const retry = Command.make("retry", { name, version, ids, all }, changeParked("retried", retryParked)).pipe(
+const retry = Command.make("retry", { name, version, ids, all, by }, changeParked("retried")).pipe(
   Command.withDescription("Have parked events tried again; those behind them follow")
 )
-const discard = Command.make("discard", { name, version, ids, all }, changeParked("discarded", discardParked)).pipe(
+const discard = Command.make("discard", { name, version, ids, all, by }, changeParked("discarded")).pipe(
   Command.withDescription("Give parked events up: the projection will never have handled them")
 )
 
