@@ -1,10 +1,13 @@
 /**
  * Who reads the log: each subscription with its place, how far it is behind, and what it has parked; and what an operator does with what is
- * parked, with an audit row in the same transaction.
+ * parked and with projections, with an audit row in the same transaction.
  */
 import { discardParked, listParked, retryParked } from "@zakops/event-store/parkedEvents"
 import type { ParkedSelection } from "@zakops/event-store/parkedEvents"
+import * as ProjectionCatalog from "@zakops/event-store/ProjectionCatalog"
+import type { ProjectionRefused } from "@zakops/event-store/ProjectionCatalog"
 import * as Database from "@zakops/migrations/Database"
+import type { InvalidSchemaName } from "@zakops/migrations/SchemaName"
 import { InvalidRequest } from "@zakops/outbox"
 import { checkBy, checkText } from "@zakops/outbox/deadLetters/DeadFilter"
 import { recordAudit } from "@zakops/outbox/deadLetters/recordAudit"
@@ -12,12 +15,14 @@ import { uuid } from "@zakops/outbox/emitting/identifiers"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Consumer, ParkedEvent } from "./api/consumers.ts"
 import { pageLimit } from "./reading/pageCursor.ts"
 import { readConsumers } from "./reading/readConsumers.ts"
 
 type Failure = InvalidRequest | SqlError
+type ProjectionFailure = Failure | ProjectionRefused | InvalidSchemaName
 
 export class Consumers extends Context.Service<Consumers, {
   /** All subscriptions by name. Lag is counted up to 10,000 events of each. */
@@ -39,6 +44,18 @@ export class Consumers extends Context.Service<Consumers, {
     events: ParkedSelection,
     options: { readonly by: string }
   ) => Effect.Effect<number, Failure>
+  /** Has a projection emptied and built anew by whoever runs it, its live version unless one is given. Gives which. */
+  readonly rebuild: (
+    name: string,
+    version: number | undefined,
+    options: { readonly by: string }
+  ) => Effect.Effect<number, ProjectionFailure>
+  /** Has the version be the live one as soon as it has caught up. */
+  readonly switchTo: (
+    name: string,
+    version: number,
+    options: { readonly by: string }
+  ) => Effect.Effect<void, ProjectionFailure>
 }>()("@zakops/admin/Consumers") {
   static readonly layer = Layer.effect(
     Consumers,
@@ -61,6 +78,20 @@ export class Consumers extends Context.Service<Consumers, {
             return count
           }))
         })
+      const ask = Effect.fnUntraced(function*<E>(
+        action: "rebuild" | "switch",
+        name: string,
+        options: { readonly by: string },
+        request: Effect.Effect<number, E, SqlClient>
+      ) {
+        yield* checkText("name", name)
+        const by = yield* checkBy(options.by)
+        return yield* db.sql.withTransaction(Effect.gen(function*() {
+          const version = yield* Effect.provideService(request, SqlClient, db.sql)
+          yield* audit({ by, action, filter: { name, version }, count: 1 })
+          return version
+        }))
+      })
       return Consumers.of({
         list: readConsumers(db).pipe(Effect.withSpan("Consumers.list")),
         parked: Effect.fn("Consumers.parked")(function*(subscription, { limit } = {}) {
@@ -68,7 +99,11 @@ export class Consumers extends Context.Service<Consumers, {
           return yield* listParked(db, yield* checkText("subscription", subscription), most)
         }),
         retryParked: change("retry parked", retryParked),
-        discardParked: change("discard parked", discardParked)
+        discardParked: change("discard parked", discardParked),
+        rebuild: (name, version, options) =>
+          ask("rebuild", name, options, ProjectionCatalog.requestRebuild(name, version)),
+        switchTo: (name, version, options) =>
+          ask("switch", name, options, Effect.as(ProjectionCatalog.requestSwitch(name, version), version))
       })
     })
   )

@@ -4,7 +4,6 @@ import { listParked } from "@zakops/event-store/parkedEvents"
 import * as ProjectionCatalog from "@zakops/event-store/ProjectionCatalog"
 import type { ProjectionState } from "@zakops/event-store/ProjectionCatalog"
 import * as Database from "@zakops/migrations/Database"
-import { recordAudit } from "@zakops/outbox/deadLetters/recordAudit"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -112,33 +111,17 @@ const follow = Effect.fnUntraced(function*(name: string, version: number) {
   }
 })
 
-/** Asks for it, and leaves a row for `zakops audit`, in one transaction. Gives the version that is meant. */
-const ask = Effect.fnUntraced(function*<E, R>(
-  action: "rebuild" | "switch",
-  name: string,
-  given: Option.Option<string>,
-  request: Effect.Effect<number, E, R>
-) {
-  const by = yield* operator(given)
-  const db = yield* Database.make
-  return yield* db.sql.withTransaction(Effect.gen(function*() {
-    const version = yield* request
-    yield* recordAudit(db)({ by, action, filter: { name, version }, count: 1 })
-    return version
-  }))
-})
-
 const rebuild = Command.make(
   "rebuild",
   { name, version, wait, by },
   ({ by, name, version, wait }) =>
     withTables(() =>
       Effect.gen(function*() {
-        const request = ProjectionCatalog.requestRebuild(name, Option.getOrUndefined(version))
-        const chosen = yield* ask("rebuild", name, by, request)
+        const { rebuild } = yield* Consumers
+        const chosen = yield* rebuild(name, Option.getOrUndefined(version), { by: yield* operator(by) })
         yield* Console.log(`version ${chosen} of ${name} will be emptied and built anew by whoever runs it`)
         if (wait) yield* follow(name, chosen)
-      })
+      }).pipe(Effect.provide(Consumers.layer))
     )
 ).pipe(Command.withDescription("Empty a projection and build it anew from the first event"))
 
@@ -150,9 +133,10 @@ const switchTo = Command.make(
   ({ by, name, version }) =>
     withTables(() =>
       Effect.gen(function*() {
-        yield* ask("switch", name, by, Effect.as(ProjectionCatalog.requestSwitch(name, version), version))
+        const { switchTo } = yield* Consumers
+        yield* switchTo(name, version, { by: yield* operator(by) })
         yield* Console.log(`version ${version} of ${name} will be live as soon as it has caught up`)
-      })
+      }).pipe(Effect.provide(Consumers.layer))
     )
 ).pipe(Command.withDescription("Make another version the live one: the way back after a deployment was rolled back"))
 

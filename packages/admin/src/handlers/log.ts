@@ -3,8 +3,6 @@ import * as ProjectionCatalog from "@zakops/event-store/ProjectionCatalog"
 import * as Projection from "@zakops/event-store/Projection"
 import * as Database from "@zakops/migrations/Database"
 import { InvalidRequest } from "@zakops/outbox"
-import { checkText } from "@zakops/outbox/deadLetters/DeadFilter"
-import { recordAudit } from "@zakops/outbox/deadLetters/recordAudit"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Option from "effect/Option"
@@ -70,11 +68,8 @@ export const projections = HttpApiBuilder.group(
   "projections",
   Effect.fn(function*(handlers) {
     const db = yield* Database.make
-    const audit = recordAudit(db)
+    const consumers = yield* Consumers
     const masking = yield* Masking.make
-    const sql = yield* SqlClient
-    const withSql = Effect.provideService(SqlClient, sql)
-    const inOne = db.sql.withTransaction
     const { table } = db
     const readPlaces = (subscriptions: ReadonlyArray<string>) =>
       db.sql<Place>`
@@ -84,7 +79,7 @@ export const projections = HttpApiBuilder.group(
     return handlers.handleAll({
       list: () =>
         answering(Effect.gen(function*() {
-          const states = yield* withSql(ProjectionCatalog.list())
+          const states = yield* Effect.provideService(ProjectionCatalog.list(), SqlClient, db.sql)
           const places = yield* readPlaces(states.map(Projection.subscriptionOf))
           return states.map((state) => {
             const subscription = Projection.subscriptionOf(state)
@@ -92,17 +87,14 @@ export const projections = HttpApiBuilder.group(
           })
         })),
       rebuild: ({ payload: { name, version } }) =>
-        answering(inOne(Effect.gen(function*() {
-          const rebuilt = yield* withSql(ProjectionCatalog.requestRebuild(yield* checkText("name", name), version))
-          yield* audit({ ...(yield* by), action: "rebuild", filter: { name, version: rebuilt }, count: 1 })
-          return { version: rebuilt }
-        }))),
+        answering(Effect.gen(function*() {
+          return { version: yield* consumers.rebuild(name, version, yield* by) }
+        })),
       switch: ({ payload: { name, version } }) =>
-        answering(inOne(Effect.gen(function*() {
-          yield* withSql(ProjectionCatalog.requestSwitch(yield* checkText("name", name), version))
-          yield* audit({ ...(yield* by), action: "switch", filter: { name, version }, count: 1 })
+        answering(Effect.gen(function*() {
+          yield* consumers.switchTo(name, version, yield* by)
           return { version }
-        })))
+        }))
     })
   })
 )
