@@ -35,26 +35,20 @@ const patience = Duration.millis(20)
 /** Entries that are delivered alone, one after another, before the others have their turn again. */
 const mostAlone = 10
 
-/** What it tells of itself. */
-export type DeliveryVitals = Pick<Vitals, "breaker" | "holding">
-
-/**
- * Runs in the scope until it closes. Closing stops claiming, lets what is in flight finish within the drain limit, hands the rest back
- * without a charge, and returns when the database knows.
- *
- * @param onVitals is given, when it begins, what tells of it
- */
 export const deliverContinually = (
-  { attemptHeld, capacityBeside, claiming, db, destination, lane, limits, settings, suspect, take, tidy }:
-    ExternalMeans,
-  onVitals: (vitals: () => DeliveryVitals) => void
+  { attemptHeld, capacityBeside, claiming, db, destination, lane, limits, settings, suspect, take, tidy }: ExternalMeans
 ) => {
   const { batchBytes, batchSize, concurrency, drainTimeout, lease, pollInterval } = settings
   const renew = renewLeases(db)
   // Two batches: one is being published while the next is claimed.
   const capacity = batchSize * 2
+  let vitals: () => Pick<Vitals, "breaker" | "holding"> = () => ({ breaker: "closed", holding: 0 })
 
-  return Effect.fnUntraced(function*(wakeup: Effect.Effect<void>) {
+  /**
+   * Runs in the scope until it closes. Closing stops claiming, lets what is in flight finish within the drain limit, hands the rest back
+   * without a charge, and returns when the database knows.
+   */
+  const start = Effect.fnUntraced(function*(wakeup: Effect.Effect<void>) {
     const held = new HeldEntries(lease)
     const takeNextDue = (limit: number, takeUp: Take<never>, everywhere = false) =>
       take(capacityBeside(held, everywhere), limit, takeUp)
@@ -68,7 +62,7 @@ export const deliverContinually = (
     const waitUntilWorth = untilWorth(db, lane.route, Effect.raceFirst(wakeup, Queue.take(freed)), pollInterval)
     const settle = settleAttempts(db, destination, lane, (statement) => outlastTrouble("settling failed", statement))
     const { breaker, hear, probe } = yield* listenTo(destination)
-    onVitals(() => ({ breaker: CircuitBreaker.nameOf(breaker()), holding: held.size }))
+    vitals = () => ({ breaker: CircuitBreaker.nameOf(breaker()), holding: held.size })
 
     const until = (holds: () => boolean): Effect.Effect<void> =>
       Effect.suspend(() => holds() ? Effect.void : Effect.andThen(Queue.take(changed), until(holds)))
@@ -184,4 +178,6 @@ export const deliverContinually = (
     })
     yield* outlastTrouble("claiming failed", takeNext).pipe(Effect.forever, Effect.forkScoped)
   })
+
+  return { start, vitals: () => vitals() }
 }
