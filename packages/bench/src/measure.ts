@@ -81,13 +81,19 @@ export const casualties = (url: string, count: number): Effect.Effect<Readonly<R
 export const analyze = (url: string): Effect.Effect<void> =>
   Effect.scoped(Effect.flatMap(connect(url), (client) => Effect.promise(() => client.query("ANALYZE"))))
 
-/** Looks once whether the query's first column is true; when the clock has stopped, since it may take long. */
-export const isTrue = (url: string, query: string): Effect.Effect<boolean> =>
-  Effect.scoped(Effect.flatMap(connect(url), (client) =>
-    Effect.promise(async () => {
-      const { rows } = await client.query<{ holds: boolean }>(`SELECT (${query}) AS holds`)
-      return rows[0]?.holds === true
-    })))
+const isTrue = (client: Client, query: string) =>
+  Effect.promise(async () => {
+    const { rows } = await client.query<{ holds: boolean }>(`SELECT (${query}) AS holds`)
+    return rows[0]?.holds === true
+  })
+
+/** Dies unless the query's first column is true: looked at when the clock has stopped, since it may take long. */
+export const mustHold = (url: string, query: string): Effect.Effect<void> =>
+  Effect.scoped(Effect.gen(function*() {
+    if (!(yield* isTrue(yield* connect(url), query))) {
+      return yield* Effect.die(new Error(`does not hold after the run: ${query}`))
+    }
+  }))
 
 /**
  * Gives an effect that looks again and again, every 5 ms unless given, whether the query's first column is true: the end of a run is when the
@@ -100,11 +106,7 @@ export const untilTrue = Effect.fnUntraced(function*(
 ) {
   const client = yield* connect(url)
   yield* Effect.promise(() => client.query("SET enable_seqscan = off"))
-  const ask = Effect.promise(async () => {
-    const { rows } = await client.query<{ done: boolean }>(`SELECT (${query}) AS done`)
-    return rows[0]?.done === true
-  })
   return Effect.gen(function*() {
-    while (!(yield* ask)) yield* Effect.sleep(every)
+    while (!(yield* isTrue(client, query))) yield* Effect.sleep(every)
   })
 })

@@ -29,23 +29,27 @@ export const merged = (old: ReadonlyArray<Section>, measured: ReadonlyArray<Sect
 export const chartsOf = (sections: ReadonlyArray<Section>): ReadonlySet<string> =>
   new Set(sections.flatMap(({ text }) => Array.from(text.matchAll(/\]\(charts\/([^)]+)\)/g), ([, file = ""]) => file)))
 
-const goalsOf = (sections: ReadonlyArray<Section>): string => {
-  const all = sections.flatMap(({ heading, text }) =>
-    text.split("\n").filter((line) => /^- (NOT )?reached: /.test(line)).map((line) => ({
-      heading,
-      line: line.slice(2)
-    }))
-  )
-  const missed = all.filter(({ line }) => line.startsWith("NOT "))
+/** Tells how many of the goals were reached, and each that was not, behind `bullet`. */
+export const tellGoals = (
+  all: ReadonlyArray<{ readonly race: string; readonly verdict: string }>,
+  bullet: string
+): string => {
+  const missed = all.filter(({ verdict }) => verdict.startsWith("NOT "))
   return [
     `${all.length - missed.length} of ${all.length} goals reached`,
-    ...missed.map(({ heading, line }) => `- ${heading}: ${line}`)
+    ...missed.map(({ race, verdict }) => `${bullet}${race}: ${verdict}`)
   ].join("\n")
 }
+
+const goalsOf = (sections: ReadonlyArray<Section>) =>
+  sections.flatMap(({ heading, text }) =>
+    text.split("\n").filter((line) => /^- (NOT )?reached: /.test(line))
+      .map((line) => ({ race: heading, verdict: line.slice(2) }))
+  )
 
 export const toPage = (intro: string, sections: ReadonlyArray<Section>): string =>
   [
     intro.trim(),
-    `## ${goals}\n\n${goalsOf(sections)}`,
+    `## ${goals}\n\n${tellGoals(goalsOf(sections), "- ")}`,
     ...sections.map(({ heading, text }) => `## ${heading}\n\n${text}`)
   ].join("\n\n") + "\n"

@@ -8,7 +8,7 @@ import type { Verdict } from "./Goal.ts"
 import { judge } from "./Goal.ts"
 import type { Contestant, Ran, Result } from "./Measurement.ts"
 import type { Section } from "./page.ts"
-import { chartsOf, headingOf, merged, sectionsOf, toPage } from "./page.ts"
+import { chartsOf, headingOf, merged, sectionsOf, tellGoals, toPage } from "./page.ts"
 
 /** The lowest and the highest round. */
 const rangeOf = ({ values }: Result) => `${told(Math.min(...values))} to ${told(Math.max(...values))}`
@@ -51,14 +51,11 @@ export const asText = (runs: ReadonlyArray<Ran>): string =>
   }).join("\n\n")
 
 /** The goals of all races, for the end of the output. */
-export const summary = (runs: ReadonlyArray<Ran>): string => {
-  const all = runs.flatMap((ran) => verdicts(ran).map((verdict) => ({ race: ran.race.name, verdict })))
-  const missed = all.filter(({ verdict }) => !verdict.reached)
-  return [
-    `${all.length - missed.length} of ${all.length} goals reached`,
-    ...missed.map(({ race, verdict }) => `  ${race}: ${sentence(verdict)}`)
-  ].join("\n")
-}
+export const summary = (runs: ReadonlyArray<Ran>): string =>
+  tellGoals(
+    runs.flatMap((ran) => verdicts(ran).map((verdict) => ({ race: ran.race.name, verdict: sentence(verdict) }))),
+    "  "
+  )
 
 /** What --json writes. */
 export const asJson = (runs: ReadonlyArray<Ran>) =>

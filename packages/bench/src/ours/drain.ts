@@ -11,7 +11,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { SqlClient } from "effect/sql/SqlClient"
-import { isTrue, untilTrue } from "../measure.ts"
+import { mustHold, untilTrue } from "../measure.ts"
 import { DealPriced, parts, payload, range } from "../payload.ts"
 import type { Open } from "../peers/Drainer.ts"
 import { countUntil } from "../peers/Drainer.ts"
@@ -39,7 +39,9 @@ export const emitMany = Effect.fnUntraced(function*(
   )
 })
 
-/** As the indexes of the claim know it: of those with a key, and of those without one. */
+export const nothingLeft = "NOT EXISTS (SELECT FROM zakops.outbox WHERE NOT finished)"
+
+/** The same as the indexes of the claim know it: of those with a key, and of those without one. */
 export const allFinished =
   "NOT EXISTS (SELECT FROM zakops.outbox WHERE NOT finished AND waits_for IS NULL AND ordering_key IS NULL AND destination IS NULL) " +
   "AND NOT EXISTS (SELECT FROM zakops.outbox WHERE ordering_key IS NOT NULL AND (NOT finished OR blocks))"
@@ -71,7 +73,7 @@ export const toExternal = (
     return {
       fill,
       drain: (count) => deliverUntil(processor, calls.until(count)),
-      finished: isTrue(url, "NOT EXISTS (SELECT FROM zakops.outbox WHERE NOT finished)")
+      check: mustHold(url, nothingLeft)
     }
   })
 

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import { Logger, makeWorkerUtils, run } from "graphile-worker"
 import type { Pool } from "pg"
-import { isTrue } from "../measure.ts"
+import { mustHold } from "../measure.ts"
 import { numberOf, parts, payload } from "../payload.ts"
 import type { Work } from "../workers.ts"
 import type { Open } from "./Drainer.ts"
@@ -66,7 +66,7 @@ export const graphileWorker: Open = (url) =>
       // It stops when the last of them is deleted.
       drain: (count) =>
         Effect.scoped(Effect.andThen(runner(pgPool, throughput, () => calls.hit()), calls.until(count))),
-      finished: isTrue(url, "NOT EXISTS (SELECT FROM graphile_worker._private_jobs)")
+      check: mustHold(url, "NOT EXISTS (SELECT FROM graphile_worker._private_jobs)")
     }
   })
 

@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { ConstructorOptions, WorkOptions } from "pg-boss"
 import { PgBoss } from "pg-boss"
-import { isTrue } from "../measure.ts"
+import { mustHold } from "../measure.ts"
 import type { Payload } from "../payload.ts"
 import { numberOf, parts, payload } from "../payload.ts"
 import type { Work } from "../workers.ts"
@@ -52,7 +52,7 @@ export const pgBoss: Open = (url) =>
           // Waits until what is under way is completed.
           Effect.andThen(Effect.promise(() => made.offWork(queue, { wait: true })))
         ),
-      finished: isTrue(url, `NOT EXISTS (SELECT FROM pgboss.job WHERE name = '${queue}' AND state < 'completed')`)
+      check: mustHold(url, `NOT EXISTS (SELECT FROM pgboss.job WHERE name = '${queue}' AND state < 'completed')`)
     }
   })
 

@@ -4,9 +4,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { Client } from "pg"
 import { times } from "../../Goal.ts"
-import { analyze, connect, isTrue, measured } from "../../measure.ts"
+import { analyze, connect, measured, mustHold } from "../../measure.ts"
 import type { Contestant, Race } from "../../Measurement.ts"
-import { allFinished, deliverUntil, emitMany } from "../../ours/drain.ts"
+import { deliverUntil, emitMany, nothingLeft } from "../../ours/drain.ts"
 import { layerExternal, ours, takesAll } from "../../ours/services.ts"
 import { countUntil } from "../../peers/Drainer.ts"
 
@@ -35,7 +35,7 @@ const disturbed = (name: string, settings: string, disturb: (client: Client) => 
       yield* analyze(url)
       const sample = yield* measured(url, size, deliverUntil(processor, calls.until(already + size)))
       yield* Effect.promise(() => client.query("ROLLBACK"))
-      if (!(yield* isTrue(url, allFinished))) return yield* Effect.die(new Error("some were not delivered"))
+      yield* mustHold(url, nothingLeft)
       // The dead of what was delivered before are counted with the others.
       return { ...sample, count: already + size }
     })
