@@ -9,8 +9,6 @@ import { privileges } from "@zakops/admin/doctor/privileges"
 import { replication } from "@zakops/admin/doctor/replication"
 import { transactions } from "@zakops/admin/doctor/transactions"
 import { vacuum } from "@zakops/admin/doctor/vacuum"
-import { start } from "@zakops/deal-desk/EmbeddedPostgres"
-import { migrate } from "@zakops/migrations/Migrations"
 import { applyRoles } from "@zakops/migrations/roles"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -20,29 +18,19 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { SqlClient } from "effect/sql/SqlClient"
 import { lines, look, withVariables } from "../support/doctor.ts"
+import * as OwnServer from "../support/OwnServer.ts"
+import { clientOf, ServerUrl } from "../support/OwnServer.ts"
 import { isMissing, startPgBouncer } from "../support/pgbouncer.ts"
 
-class ServerUrl extends Context.Service<ServerUrl, string>()("@zakops/test/ServerUrl") {}
-
-const layerServer = Layer.effect(
-  ServerUrl,
-  start({
-    fsync: "off",
-    max_connections: "20",
-    superuser_reserved_connections: "3",
-    max_prepared_transactions: "2",
-    wal_level: "logical",
-    max_replication_slots: "2",
-    autovacuum: "off"
-  })
-)
-
-const clientOf = (url: string) => PgClient.layer({ url: Redacted.make(url), maxConnections: 4 })
-
-const layerDatabase = Layer.effectDiscard(migrate).pipe(
-  Layer.provideMerge(Layer.unwrap(Effect.map(ServerUrl, clientOf))),
-  Layer.provideMerge(layerServer)
-)
+const layerDatabase = OwnServer.layer({
+  fsync: "off",
+  max_connections: "20",
+  superuser_reserved_connections: "3",
+  max_prepared_transactions: "2",
+  wal_level: "logical",
+  max_replication_slots: "2",
+  autovacuum: "off"
+})
 
 const execute = (...statements: ReadonlyArray<string>) =>
   Effect.flatMap(SqlClient, (sql) => Effect.forEach(statements, (statement) => sql.unsafe(statement)))
@@ -128,7 +116,7 @@ layer(layerDatabase, { excludeTestServices: true })("the doctor", (it) => {
     Effect.scoped(Effect.gen(function*() {
       assert.deepStrictEqual(lines(yield* look(vacuum)), ["serious: autovacuum is switched off on the server"])
       const sql = yield* Effect.map(
-        Layer.build(PgClient.layer({ url: Redacted.make(yield* ServerUrl), maxConnections: 15 })),
+        Layer.build(clientOf(yield* ServerUrl, 15)),
         (context) => Context.get(context, SqlClient)
       )
       yield* Effect.forEach(Array.from({ length: 15 }), () => sql.reserve, { concurrency: "unbounded", discard: true })

@@ -1,32 +1,24 @@
 /** Which claims are waited for until they are on disk, on a server whose standby never comes: there nothing ever is that is waited for. */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import { assert, layer } from "@effect/vitest"
-import { start } from "@zakops/deal-desk/EmbeddedPostgres"
-import { migrate } from "@zakops/migrations/Migrations"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
 import { claim, eventually } from "../support/outbox.ts"
+import * as OwnServer from "../support/OwnServer.ts"
 
-class ServerUrl extends Context.Service<ServerUrl, string>()("@zakops/test/ServerUrl") {}
-
-const layerServer = Layer.effect(
-  ServerUrl,
-  start({ fsync: "off", synchronous_commit: "local", synchronous_standby_names: "nobody" })
-)
-const client = (maxConnections: number) =>
-  Layer.unwrap(Effect.map(ServerUrl, (url) => PgClient.layer({ url: Redacted.make(url), maxConnections })))
-const layerDatabase = Layer.effectDiscard(migrate).pipe(Layer.provideMerge(client(2)), Layer.provideMerge(layerServer))
+const layerDatabase = OwnServer.layer({
+  fsync: "off",
+  synchronous_commit: "local",
+  synchronous_standby_names: "nobody"
+})
 
 /** On a connection that commits as Postgres does when nothing else is said. */
 const asItComes = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.flatMap(SqlClient, (sql) => Effect.andThen(sql`SET synchronous_commit = 'on'`, self)).pipe(
-    Effect.provide(client(1))
+    Effect.provide(Layer.unwrap(Effect.map(OwnServer.ServerUrl, (url) => OwnServer.clientOf(url, 1))))
   )
 
 const insert = Effect.fnUntraced(function*(key: string | null) {
