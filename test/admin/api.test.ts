@@ -143,10 +143,25 @@ layer(OnLog, { excludeTestServices: true })("the API", (it) => {
       yield* sql`INSERT INTO zakops.parked_events (subscription, event_id, xid, position, reason, error, attempts, parked_at)
         SELECT 'mails', id, xid, position, 'failed', 'refused', 1, now() FROM zakops.agent_events`
       const keys = yield* ask(api, "/api/keys/blocked", { token })
-      assert.deepInclude(at(keys, 0), { key: "k", headId: idOf(1), waiting: 0 })
+      assert.deepInclude(at(keys, "items", 0), { key: "k", headId: idOf(1), waiting: 0 })
       const parked = yield* ask(api, "/api/consumers/parked?subscription=mails", { token })
-      const parkedId = at(parked, 0, "eventId")
-      assert.match(String(at(parked, 0, "position")), /^\d+$/)
+      const parkedId = at(parked, "items", 0, "eventId")
+      assert.match(String(at(parked, "items", 0, "position")), /^\d+$/)
+      for (
+        const [path, all] of [["/api/keys/blocked?", keys], [
+          "/api/consumers/parked?subscription=mails&",
+          parked
+        ]] as const
+      ) {
+        const first = yield* ask(api, `${path}limit=1`, { token })
+        const second = yield* ask(api, `${path}limit=1&after=${String(at(first, "next"))}`, { token })
+        assert.deepStrictEqual([at(first, "items", 0), at(second, "items", 0)], [
+          at(all, "items", 0),
+          at(all, "items", 1)
+        ])
+        const wrong = yield* ask(api, `${path}after=elsewhere`, { token })
+        assert.strictEqual(`${wrong.status} ${tagOf(wrong)}`, "400 InvalidRequest")
+      }
 
       assert.deepStrictEqual((yield* change("/api/keys/unblock", { key: "k" })).body, { unblocked: [idOf(1)] })
       assert.deepStrictEqual((yield* change("/api/keys/discard-head", { key: "l" })).body, { discarded: idOf(2) })

@@ -103,6 +103,22 @@ layer(TestDatabase.layerEmpty, { excludeTestServices: true })("zakops", (it) => 
       assert.match(other.stdout, /schema other/)
     }))
 
+  it.effect("says as JSON what it did, or would do", () =>
+    Effect.gen(function*() {
+      const env = { DATABASE_URL: yield* TestDatabase.DatabaseUrl, OUTBOX_SCHEMA: "as_json" }
+      const asJson = (...flags: ReadonlyArray<string>) =>
+        Effect.map(
+          runHere(["migrate", "--json", ...flags], env),
+          ({ stdout }) => JSON.parse(stdout) as Record<string, unknown>
+        )
+      const dry = yield* asJson("--dry-run")
+      const { applied, schema } = yield* asJson()
+      assert.deepStrictEqual(dry, { dryRun: true, schema, pending: applied })
+      assert.deepInclude(applied as ReadonlyArray<unknown>, { id: 1, name: "outbox_inbox_and_log" })
+      assert.deepStrictEqual(yield* asJson(), { schema: "as_json", applied: [] })
+      assert.deepStrictEqual(yield* asJson("--dry-run"), { dryRun: true, schema: "as_json", pending: [] })
+    }))
+
   it.effect("says what it would do, or prints the SQL, which makes the same tables", () =>
     Effect.gen(function*() {
       const DATABASE_URL = yield* TestDatabase.DatabaseUrl
@@ -138,6 +154,7 @@ layer(TestDatabase.layerEmpty, { excludeTestServices: true })("zakops", (it) => 
       // Without a database it is everything.
       assert.match((yield* runHere(["migrate", "--sql"])).stdout, /^BEGIN;\n\nCREATE SCHEMA IF NOT EXISTS "zakops";/)
       assert.strictEqual((yield* runHere(["migrate", "--sql", "--dry-run"], env)).code, 2)
+      assert.strictEqual((yield* runHere(["migrate", "--sql", "--json"], env)).code, 2)
     }))
 
   it.effect("runs a worker, which delivers when it is told to look, and ends with code 0 on SIGTERM", () =>

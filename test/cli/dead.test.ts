@@ -58,11 +58,10 @@ layer(TestDatabase.layer, { excludeTestServices: true })("zakops dead", (it) => 
       yield* sql`INSERT INTO zakops.outbox_attempts (entry_id, attempt, destination, worker, ended_at, outcome, error)
         VALUES (${id}, 1, 'hooks', 'host:7', now(), 'failed', 'answered 500')`
       const text = yield* shown(`dead show ${id}`)
-      assert.match(text, /status +dead, and blocks its key/)
+      assert.match(text, /state +dead, and blocks its key/)
       assert.include(text, "\"title\": \"a deal\"")
       assert.match(text, /1 +\S+Z +failed +hooks +host:7 +answered 500/)
-      const json = JSON.parse(yield* shown(`dead show ${id} --json`)) as Record<string, unknown>
-      assert.deepInclude(json, { id, status: "dead", unreadable: null })
+      assert.strictEqual(yield* shown(`dead show ${id} --json`), yield* shown(`entry show ${id} --json`))
     }))
 
   it.effect("redrives and discards what was asked for, and says who did it", () =>
@@ -101,6 +100,11 @@ layer(TestDatabase.layer, { excludeTestServices: true })("zakops dead", (it) => 
         { key: "b", blocks: true }
       ])
       assert.match(yield* shown("keys blocked"), new RegExp(`^key +waiting .*\na +1 +\\S+ +${head} `))
+      const page = yield* shown("keys blocked --limit 1 --json")
+      const { keys, next } = JSON.parse(page) as { readonly keys: ReadonlyArray<unknown>; readonly next: string }
+      assert.deepInclude(keys[0], { key: "a", headId: head })
+      assert.include(yield* shown("keys blocked --limit 1"), `\n\nthose after them: --after ${next}\n`)
+      assert.match(yield* shown(`keys blocked --limit 1 --after ${next}`), new RegExp(`\nb +0 +\\S+ +${other} .*\n$`))
       assert.include(yield* shown("keys unblock a --by jane"), `a goes on without ${head}`)
       assert.include(yield* shown("keys discard-head b"), `${other} is discarded`)
       assert.strictEqual(yield* shown("keys blocked"), "no key is blocked\n")

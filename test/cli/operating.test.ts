@@ -125,6 +125,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("zakops", (it) => {
       const text = yield* printed("entry", "show", id)
       assert.match(text, new RegExp(`^id +${id}\\n`))
       assert.include(text, "before it in its key:")
+      assert.include(text, ": 12345678901234567890")
       assert.include(text, head)
       const detail = JSON.parse(yield* printed("entry", "show", id, "--json")) as {
         readonly data: string

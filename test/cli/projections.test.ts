@@ -27,6 +27,21 @@ const quick = { pollInterval: "20 millis" } as const
 const zakops = (command: string) =>
   Effect.flatMap(TestDatabase.DatabaseUrl, (DATABASE_URL) => run(command, { DATABASE_URL }))
 
+/** What it prints as JSON, which must have gone well. */
+const json = <A>(command: string) =>
+  Effect.flatMap(
+    zakops(`${command} --json`),
+    ({ code, stderr, stdout }) =>
+      code === 0 ? Effect.succeed(JSON.parse(stdout) as A) : Effect.die(new Error(`${command}: ${code}: ${stderr}`))
+  )
+
+interface Page {
+  readonly items: ReadonlyArray<{ readonly eventId: string }>
+  readonly next: string | null
+}
+
+const idsIn = (text: string) => text.match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g)
+
 layer(Live, { excludeTestServices: true })("zakops projections", (it) => {
   it.effect("lists, shows, rebuilds and waits for it", () =>
     Effect.scoped(Effect.gen(function*() {
@@ -37,7 +52,7 @@ layer(Live, { excludeTestServices: true })("zakops projections", (it) => {
       yield* Effect.forkScoped(runProjection(totals, quick))
       yield* eventually(Effect.map(zakops("projections list --json"), ({ stdout }) => {
         const [state] = JSON.parse(stdout) as ReadonlyArray<
-          { readonly status: string; readonly position: number; readonly newest: number }
+          { readonly status: string; readonly position: string; readonly newest: string }
         >
         return state?.status === "live" && state.position === state.newest
       }))
@@ -50,6 +65,12 @@ layer(Live, { excludeTestServices: true })("zakops projections", (it) => {
       assert.match(rebuilt.stdout, /live, 100% of the log read\n$/)
       assert.deepStrictEqual(yield* rowsOf("totals"), yield* foldOfLog)
       assert.match((yield* zakops("audit")).stdout, /ann +rebuild +1 /)
+      assert.deepStrictEqual(yield* json("projections rebuild totals --wait"), {
+        rebuild: "totals",
+        version: 1,
+        live: true
+      })
+      assert.deepStrictEqual(yield* json("projections switch totals --version 1"), { switch: "totals", version: 1 })
     })))
 
   it.effect("shows parked events, and has them retried or discarded", () =>
@@ -63,23 +84,37 @@ layer(Live, { excludeTestServices: true })("zakops projections", (it) => {
       }
       yield* Effect.forkScoped(runProjection(parking, { ...quick, from: "now" }))
       yield* eventually(Effect.map(zakops("projections list --json"), ({ stdout }) => stdout.includes("parking")))
-      yield* execute(Counter, randomUUID(), { add: 1 })
+      for (let n = 0; n < 22; n++) yield* execute(Counter, randomUUID(), { add: 1 })
       const parked = listParked(db, "projection parking v2")
-      yield* eventually(Effect.map(parked, (rows) => rows.length === 1))
-      const [event] = yield* parked
-      const shown = yield* zakops("projections status parking")
-      assert.include(shown.stdout, event?.eventId ?? "no id")
-      assert.include(shown.stdout, "this one is refused")
-      assert.match((yield* zakops("projections retry parking --all")).stdout, /^1 parked events will be tried again/)
-      yield* eventually(Effect.map(parked, ([again]) => again?.attempts === 2))
+      yield* eventually(Effect.map(parked, (rows) => rows.length === 22))
+      const [event, ...others] = (yield* parked).map(({ eventId }) => eventId)
+      const shown = (yield* zakops("projections status parking")).stdout
+      assert.include(shown, event ?? "no id")
+      assert.include(shown, "this one is refused")
+      const [, after] = /those after them: zakops (projections parked parking --version 2 --after \S+)\n/.exec(shown) ??
+        []
+      assert.deepStrictEqual(idsIn((yield* zakops(after ?? "status")).stdout), others.slice(-2))
+      const pages: Array<string> = []
+      for (let next: string | null = ""; next !== null;) {
+        const page: Page = yield* json<Page>(
+          `projections parked parking --limit 8${next === "" ? "" : ` --after ${next}`}`
+        )
+        pages.push(...page.items.map(({ eventId }) => eventId))
+        next = page.next
+      }
+      assert.deepStrictEqual(pages, [event, ...others])
+      assert.match((yield* zakops("projections retry parking --all")).stdout, /^22 parked events will be tried again/)
+      yield* eventually(Effect.map(parked, (again) => again.every(({ attempts }) => attempts === 2)))
       assert.match(
-        (yield* zakops(`projections discard parking --id ${event?.eventId} --by ann`)).stdout,
+        (yield* zakops(`projections discard parking --id ${event} --by ann`)).stdout,
         /^1 parked events are discarded/
       )
-      assert.lengthOf(yield* parked, 0)
+      assert.deepStrictEqual(yield* json(`projections retry parking --id ${others[0]}`), { retried: 1 })
+      assert.deepStrictEqual(yield* json("projections discard parking --all"), { discarded: 21 })
+      assert.strictEqual((yield* zakops("projections parked parking")).stdout, "it has parked nothing\n")
       const audit = (yield* zakops("audit")).stdout
       assert.match(audit, /ann +discard parked +1 /)
-      assert.match(audit, /\S+@\S+ +retry parked +1 /)
+      assert.match(audit, /\S+@\S+ +retry parked +22 /)
     })))
 
   it.effect("tells mistakes in one line", () =>
@@ -94,7 +129,8 @@ layer(Live, { excludeTestServices: true })("zakops projections", (it) => {
             1
           ],
           ["projections retry totals", /^zakops: say which parked events/, 2],
-          ["projections discard totals --id 7", /^zakops: --id is "7", which is no UUID/, 2]
+          ["projections discard totals --id 7", /^zakops: --id is "7", which is no UUID/, 2],
+          ["projections parked totals --after 7", /^zakops: after is "7", which no page of this list has given/, 2]
         ] as const
       ) {
         const { code, stderr } = yield* zakops(command)
@@ -112,14 +148,24 @@ layer(Live, { excludeTestServices: true })("zakops repair-log", (it) => {
       const { execute } = yield* EventStore
       yield* execute(Counter, randomUUID(), { add: 1, times: 3 })
       assert.match((yield* zakops("repair-log")).stdout, /nothing to repair\n$/)
-      yield* sql`ALTER TABLE zakops.agent_events DISABLE TRIGGER agent_events_append_only`
-      yield* sql`UPDATE zakops.agent_events SET xid = '9000000000'`
-      yield* sql`ALTER TABLE zakops.agent_events ENABLE TRIGGER agent_events_append_only`
+      const restore = Effect.gen(function*() {
+        yield* sql`ALTER TABLE zakops.agent_events DISABLE TRIGGER agent_events_append_only`
+        yield* sql`UPDATE zakops.agent_events SET xid = '9000000000'`
+        yield* sql`ALTER TABLE zakops.agent_events ENABLE TRIGGER agent_events_append_only`
+      })
+      yield* restore
       const refused = yield* zakops("worker")
       assert.strictEqual(refused.code, 1)
       assert.match(refused.stderr, /^zakops: the event log in schema zakops .* run "zakops repair-log"\n$/)
-      const repaired = yield* zakops("repair-log")
+      const repaired = yield* zakops("repair-log --by ann")
       assert.match(repaired.stdout, /^3 events of the log in .* have their place again/)
       assert.strictEqual(repaired.code, 0)
+      yield* restore
+      assert.deepStrictEqual(yield* json("repair-log --by ben"), { repaired: 3 })
+      assert.deepStrictEqual(yield* json("repair-log"), { repaired: 0 })
+      assert.deepStrictEqual(yield* sql`SELECT by, action, count::int AS count FROM zakops.audit ORDER BY id`, [
+        { by: "ann", action: "repair log", count: 3 },
+        { by: "ben", action: "repair log", count: 3 }
+      ])
     }))
 })

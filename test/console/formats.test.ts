@@ -1,7 +1,7 @@
 /** What the console shows of numbers, times, errors, JSON and addresses: rules without a browser. */
 import { assert, describe, expect, it } from "@effect/vitest"
 import { commonText } from "@zakops/console/format/errors"
-import { indent } from "@zakops/console/format/json"
+import { indent } from "@zakops/admin/api/indent"
 import { atLeast, count, perSecond, plural, short } from "@zakops/console/format/numbers"
 import { brief, duration, relative } from "@zakops/console/format/times"
 import { pick } from "@zakops/console/routing/pick"

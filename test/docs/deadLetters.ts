@@ -38,6 +38,6 @@ export const discardOld = Effect.gen(function*() {
 
 export const letKeysGoOn = Effect.gen(function*() {
   const { list, unblock } = yield* BlockedKeys
-  const blocked = yield* list()
-  yield* Effect.forEach(blocked.filter(({ waiting }) => waiting >= 1000), ({ key }) => unblock(key, { by: "jane" }))
+  const { keys } = yield* list()
+  yield* Effect.forEach(keys.filter(({ waiting }) => waiting >= 1000), ({ key }) => unblock(key, { by: "jane" }))
 })

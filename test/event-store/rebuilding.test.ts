@@ -82,7 +82,9 @@ layer(OnLog, { excludeTestServices: true })("a rebuild", (it) => {
       yield* passing(hasCaughtUp("versions", 1))
       yield* latch.close
       yield* ProjectionCatalog.requestRebuild("versions", 1)
-      yield* passing(Effect.map(stateOf("versions"), ({ position, status }) => status === "building" && position === 0))
+      yield* passing(
+        Effect.map(stateOf("versions"), ({ position, status }) => status === "building" && position === 0n)
+      )
       assert.deepStrictEqual(yield* ProjectionCatalog.liveVersion("versions"), Option.some(1))
       yield* latch.open
       yield* passing(hasCaughtUp("versions", 1))
@@ -97,7 +99,7 @@ layer(OnLog, { excludeTestServices: true })("a rebuild", (it) => {
       // As if it had been asked for just before. That it is done tells that the runner knows of its retirement: it is at the start now.
       yield* sql`UPDATE zakops.projections SET reset_requested = true WHERE name = 'versions' AND version = 1`
       yield* passing(
-        Effect.map(stateOf("versions", 1), ({ position, resetRequested }) => !resetRequested && position === 0)
+        Effect.map(stateOf("versions", 1), ({ position, resetRequested }) => !resetRequested && position === 0n)
       )
       handled.length = 0
       yield* happen(randomUUID(), 1, 2, 3)

@@ -280,7 +280,7 @@ layer(layerDatabase, { excludeTestServices: true })("what it is for is allowed",
         const keys = yield* BlockedKeys
         const by = { by: "me" }
         yield* dead.inspect(looked)
-        assert.lengthOf(yield* keys.list(), 4)
+        assert.lengthOf((yield* keys.list()).keys, 4)
         assert.strictEqual((yield* dead.dryRun({ key: "a" }, [DealMade])).ready, 2)
         assert.lengthOf(yield* keys.unblock("a", by), 1)
         yield* keys.discardHead("b", by)
@@ -331,7 +331,7 @@ layer(layerDatabase, { excludeTestServices: true })("what it is for is allowed",
         yield* dead.groups("type")
         yield* dead.inspect(id)
         yield* dead.dryRun({ key: "a" }, [DealMade])
-        assert.lengthOf(yield* (yield* BlockedKeys).list(), 1)
+        assert.lengthOf((yield* (yield* BlockedKeys).list()).keys, 1)
         yield* (yield* FlowControl).paused
         yield* ProjectionCatalog.list()
       }).pipe(Effect.provide(elsewhere("reader"), { local: true }))

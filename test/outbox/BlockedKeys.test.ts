@@ -38,15 +38,20 @@ layer(Live, { excludeTestServices: true })("blocked keys", (it) => {
         { key: "late", status: "pending", waitsFor: "key" },
         ...Array.from({ length: 1200 }, (): DeadRow => ({ key: "hot", status: "pending", waitsFor: "key" }))
       ])
-      const found = yield* keys.list()
+      const { keys: found } = yield* keys.list()
       assert.deepStrictEqual(found.map(({ headId, key, waiting }) => [key, headId, waiting]), [
         ["late", ids[0], 1],
         ["hot", ids[3], 1000]
       ])
       assert.deepInclude(found[0], { eventType: "deal.lost", error: "refused" })
       assert.isAtLeast(Date.now() - (found[0]?.since?.getTime() ?? Infinity), 60_000)
-      assert.lengthOf(yield* keys.list({ limit: 1 }), 1)
-      assert.strictEqual((yield* Effect.flip(keys.list({ limit: 0 })))._tag, "InvalidRequest")
+      const first = yield* keys.list({ limit: 1 })
+      assert.deepStrictEqual(first.keys, found.slice(0, 1))
+      const second = yield* keys.list({ limit: 1, after: first.next ?? "" })
+      assert.deepStrictEqual(second, { keys: found.slice(1), next: null })
+      for (const page of [{ limit: 0 }, { after: "first" }, { after: "99999999999999999999" }]) {
+        assert.strictEqual((yield* Effect.flip(keys.list(page)))._tag, "InvalidRequest")
+      }
     }))
 
   it.effect("go on without their dead entry when they are unblocked, which then goes to their end", () =>
@@ -59,7 +64,7 @@ layer(Live, { excludeTestServices: true })("blocked keys", (it) => {
       const [head = "", next = "", last = ""] = ids
       assert.deepStrictEqual([...(yield* keys.unblock("k", { by }))], [head])
       assert.deepStrictEqual([yield* waits(next), yield* waits(last)], [null, "key"])
-      assert.lengthOf(yield* keys.list(), 0)
+      assert.lengthOf((yield* keys.list()).keys, 0)
       assert.strictEqual(yield* dead.count({ key: "k" }), 1, "it is a dead letter still")
       assert.strictEqual((yield* Effect.flip(keys.unblock("k", { by })))._tag, "NotBlocked")
       assert.deepStrictEqual(yield* auditRows, [{ by, action: "unblock", filter: { key: "k" }, count: 1 }])

@@ -18,7 +18,9 @@ import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Consumer, ParkedEvent } from "./api/consumers.ts"
-import { pageLimit } from "./reading/pageCursor.ts"
+import type { PageOptions } from "./Entries.ts"
+import type { Page } from "./EventStreams.ts"
+import { forms, fromCursor, pageLimit, refusingValues, toCursor } from "./reading/pageCursor.ts"
 import { readConsumers } from "./reading/readConsumers.ts"
 
 type Failure = InvalidRequest | SqlError
@@ -28,10 +30,7 @@ export class Consumers extends Context.Service<Consumers, {
   /** All subscriptions by name. Lag is counted up to 10,000 events of each. */
   readonly list: Effect.Effect<ReadonlyArray<Consumer>, SqlError>
   /** What a subscription has parked, in the order of the log. */
-  readonly parked: (
-    subscription: string,
-    options?: { readonly limit?: number | undefined }
-  ) => Effect.Effect<ReadonlyArray<ParkedEvent>, Failure>
+  readonly parked: (subscription: string, page?: PageOptions) => Effect.Effect<Page<ParkedEvent>, Failure>
   /** Has parked events tried again by whoever runs the subscription. Gives how many. */
   readonly retryParked: (
     subscription: string,
@@ -94,9 +93,18 @@ export class Consumers extends Context.Service<Consumers, {
       })
       return Consumers.of({
         list: readConsumers(db).pipe(Effect.withSpan("Consumers.list")),
-        parked: Effect.fn("Consumers.parked")(function*(subscription, { limit } = {}) {
-          const most = yield* pageLimit(limit)
-          return yield* listParked(db, yield* checkText("subscription", subscription), most)
+        parked: Effect.fn("Consumers.parked")(function*(subscription, page = {}) {
+          const limit = yield* pageLimit(page.limit)
+          yield* checkText("subscription", subscription)
+          const [xid = "0", position = "0"] = (yield* fromCursor("parked", [forms.xid, forms.number], page.after)) ?? []
+          const rows = yield* refusingValues(page.after)(
+            listParked(db, subscription, { after: { xid, position: BigInt(position) }, limit: limit + 1 })
+          )
+          const last = rows.length > limit ? rows[limit - 1] : undefined
+          return {
+            items: rows.slice(0, limit),
+            next: last === undefined ? null : toCursor("parked", [last.xid, String(last.position)])
+          }
         }),
         retryParked: change("retry parked", retryParked),
         discardParked: change("discard parked", discardParked),

@@ -8,14 +8,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { all, by, filterFlags, json, operator, toFilter, toSelection } from "./deadFilter.ts"
 import { followChange } from "./followChange.ts"
+import { show } from "./entry.ts"
 import { absent } from "./Problem.ts"
+import { after, limit } from "./paging.ts"
 import { previewDead } from "./previewDead.ts"
-import { showEntry } from "./showEntry.ts"
 import { asTable, groupsTable, shortened, when } from "./table.ts"
 import { withTables } from "./withDatabase.ts"
-
-const limit = Flag.Int("limit").pipe(Flag.withDefault(20), Flag.withDescription("How many, 1 to 1000; 20 if not given"))
-const after = Flag.String("after").pipe(Flag.optional, Flag.withDescription("Where the page before has ended"))
 
 const list = Command.make(
   "list",
@@ -64,18 +62,6 @@ const groups = Command.make(
       }).pipe(Effect.provide(DeadLetters.layer))
     )
 ).pipe(Command.withDescription("How many dead letters there are of each type, error, key or age"))
-
-const id = Argument.String("id").pipe(Argument.withDescription("The entry's id"))
-
-const show = Command.make("show", { id, json }, ({ id, json }) =>
-  withTables(() =>
-    Effect.gen(function*() {
-      const { inspect } = yield* DeadLetters
-      const entry = yield* inspect(id)
-      if (Option.isNone(entry)) return yield* absent(`there is no entry ${id}`)
-      yield* showEntry(entry.value, json)
-    }).pipe(Effect.provide(DeadLetters.layer))
-  )).pipe(Command.withDescription("One entry, dead or not: its event, its settings, and every attempt that failed"))
 
 const dryRun = Flag.Boolean("dry-run").pipe(
   Flag.withDefault(false),

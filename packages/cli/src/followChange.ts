@@ -13,10 +13,10 @@ export const followChange =
       if (process.stderr.isTTY !== true) return yield* self
       const { sql, table } = yield* Database.make
       const [last] = yield* sql<{ id: bigint }>`SELECT coalesce(max(id), 0) AS id FROM ${table.audit}`
-      const done = Effect.map(
+      const read = Effect.map(
         sql<{ count: number }>`SELECT count::float8 AS count FROM ${table.audit}
         WHERE id > ${last?.id ?? 0n}::bigint AND by = ${by} AND action = ${action} ORDER BY id LIMIT 1`,
-        ([row]) => row?.count ?? 0
+        ([row]) => ({ done: row?.count ?? 0, total })
       )
-      return yield* withBar(label, total, done)(self)
+      return yield* withBar(label, read)(self)
     })

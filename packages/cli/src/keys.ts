@@ -2,34 +2,40 @@
 import { BlockedKeys } from "@zakops/outbox"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { by, json, operator } from "./deadFilter.ts"
+import { toJson } from "./json.ts"
+import { after, limit } from "./paging.ts"
 import { asTable, shortened, when } from "./table.ts"
 import { withTables } from "./withDatabase.ts"
 
-const limit = Flag.Int("limit").pipe(Flag.withDefault(20), Flag.withDescription("How many, 1 to 1000; 20 if not given"))
-
-const blocked = Command.make("blocked", { limit, json }, ({ json, limit }) =>
-  withTables(() =>
-    Effect.gen(function*() {
-      const keys = yield* Effect.flatMap(BlockedKeys, ({ list }) => list({ limit }))
-      if (json) return yield* Console.log(JSON.stringify(keys, undefined, 2))
-      if (keys.length === 0) return yield* Console.log("no key is blocked")
-      yield* Console.log(asTable(
-        ["key", "waiting", "since", "dead entry", "type", "error"],
-        keys.map((blocked) => [
-          blocked.key,
-          blocked.waiting >= 1000 ? "1000 or more" : String(blocked.waiting),
-          when(blocked.since),
-          blocked.headId,
-          blocked.eventType,
-          shortened(blocked.error)
-        ])
-      ))
-    }).pipe(Effect.provide(BlockedKeys.layer))
-  )).pipe(Command.withDescription("Keys that a dead entry holds up, and how much waits behind it"))
+const blocked = Command.make(
+  "blocked",
+  { limit, after, json },
+  ({ after, json, limit }) =>
+    withTables(() =>
+      Effect.gen(function*() {
+        const { list } = yield* BlockedKeys
+        const { keys, next } = yield* list({ limit, after: Option.getOrUndefined(after) })
+        if (json) return yield* Console.log(toJson({ keys, next }))
+        if (keys.length === 0) return yield* Console.log("no key is blocked")
+        yield* Console.log(asTable(
+          ["key", "waiting", "since", "dead entry", "type", "error"],
+          keys.map((blocked) => [
+            blocked.key,
+            blocked.waiting >= 1000 ? "1000 or more" : String(blocked.waiting),
+            when(blocked.since),
+            blocked.headId,
+            blocked.eventType,
+            shortened(blocked.error)
+          ])
+        ))
+        if (next !== null) yield* Console.log(`\nthose after them: --after ${next}`)
+      }).pipe(Effect.provide(BlockedKeys.layer))
+    )
+).pipe(Command.withDescription("Keys that a dead entry holds up, and how much waits behind it"))
 
 const key = Argument.String("key").pipe(Argument.withDescription("The ordering key"))
 

@@ -7,31 +7,41 @@ import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import { json } from "./deadFilter.ts"
+import { toJson } from "./json.ts"
 import { misuse, tellProblems } from "./Problem.ts"
 import { withTime } from "./progress.ts"
 import { withDatabase } from "./withDatabase.ts"
 
-const run = withDatabase((shown) =>
-  Effect.gen(function*() {
-    const schema = yield* schemaName
-    const applied = yield* withTime("migrating")(migrate)
-    for (const [id, name] of applied) yield* Console.log(`applied ${id} ${name}`)
-    yield* Console.log(`the tables in schema ${schema} of ${shown} are up to date`)
-  })
-)
+const run = (asJson: boolean) =>
+  withDatabase((shown) =>
+    Effect.gen(function*() {
+      const schema = yield* schemaName
+      const applied = yield* withTime("migrating")(migrate)
+      if (asJson) return yield* Console.log(toJson({ schema, applied: applied.map(([id, name]) => ({ id, name })) }))
+      for (const [id, name] of applied) yield* Console.log(`applied ${id} ${name}`)
+      yield* Console.log(`the tables in schema ${schema} of ${shown} are up to date`)
+    })
+  )
 
-const preview = withDatabase((shown) =>
-  Effect.gen(function*() {
-    const schema = yield* schemaName
-    const pending = yield* pendingMigrations
-    for (const { id, name } of pending) yield* Console.log(`would apply ${id} ${name}`)
-    yield* Console.log(
-      pending.length === 0
-        ? `the tables in schema ${schema} of ${shown} are up to date`
-        : `nothing was changed in ${shown}`
-    )
-  })
-)
+const preview = (asJson: boolean) =>
+  withDatabase((shown) =>
+    Effect.gen(function*() {
+      const schema = yield* schemaName
+      const pending = yield* pendingMigrations
+      if (asJson) {
+        return yield* Console.log(
+          toJson({ dryRun: true, schema, pending: pending.map(({ id, name }) => ({ id, name })) })
+        )
+      }
+      for (const { id, name } of pending) yield* Console.log(`would apply ${id} ${name}`)
+      yield* Console.log(
+        pending.length === 0
+          ? `the tables in schema ${schema} of ${shown} are up to date`
+          : `nothing was changed in ${shown}`
+      )
+    })
+  )
 
 /** Of what the database lacks; where DATABASE_URL is not set, of everything. */
 const print = Effect.gen(function*() {
@@ -57,9 +67,13 @@ const sql = Flag.Boolean("sql").pipe(
 
 export const command = Command.make(
   "migrate",
-  { dryRun, sql },
-  ({ dryRun, sql }) =>
-    dryRun && sql ? tellProblems("")(misuse("give --dry-run or --sql, not both")) : sql ? print : dryRun ? preview : run
+  { dryRun, sql, json },
+  ({ dryRun, json, sql }) => {
+    if (sql && (dryRun || json)) {
+      return tellProblems("")(misuse(`give --sql or ${dryRun ? "--dry-run" : "--json"}, not both`))
+    }
+    return sql ? print : dryRun ? preview(json) : run(json)
+  }
 ).pipe(
   Command.withDescription("Create the tables in DATABASE_URL, or bring them to the newest version")
 )

@@ -1,9 +1,8 @@
 /**
  * A bar on stderr while something long is done: only on a terminal, and gone when it is done, so that neither output nor logs have it.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import type { SqlError } from "effect/sql/SqlError"
 import { age } from "./table.ts"
 
 const width = 30
@@ -18,26 +17,28 @@ export const drawBar = (label: string, done: number, total: number): string => {
 const write = (text: string) => Effect.sync(() => process.stderr.write(text))
 const clear = write("\r\u001b[K")
 
-/** As `self`, with the bar beside it. `done` says how many are; it is asked four times a second, and may fail. */
-export const withBar =
-  (label: string, total: number, done: Effect.Effect<number, SqlError>) =>
-  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+/** As `self`, with a line beside it that is drawn anew at each interval, and left as it is where it cannot be drawn. */
+const withLine =
+  <E2, R2>(line: Effect.Effect<string, E2, R2>, interval: Duration.Input) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | R2> => {
     if (process.stderr.isTTY !== true) return self
-    const draw = Effect.gen(function*() {
-      const count = yield* Effect.option(done)
-      yield* write(`\r${drawBar(label, Option.getOrElse(count, () => 0), total)}\u001b[K`)
-      yield* Effect.sleep("250 millis")
-    })
-    return Effect.raceFirst(self, Effect.forever(draw)).pipe(Effect.ensuring(clear))
+    const draw = Effect.ignore(Effect.flatMap(line, (text) => write(`\r${text}\u001b[K`)))
+    const drawing = Effect.forever(Effect.andThen(draw, Effect.sleep(interval)))
+    return Effect.raceFirst(self, drawing).pipe(Effect.ensuring(clear))
   }
 
-/** As `self`, with the time that it has taken so far: for what is one statement or transaction, of which nobody sees how far it is. */
-export const withTime = (label: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
-  if (process.stderr.isTTY !== true) return self
-  const draw = (started: number) =>
-    Effect.gen(function*() {
-      yield* Effect.sleep("1 second")
-      yield* write(`\r${label}, ${age(Date.now() - started)}\u001b[K`)
-    })
-  return Effect.suspend(() => Effect.raceFirst(self, Effect.forever(draw(Date.now())))).pipe(Effect.ensuring(clear))
+export interface Done {
+  readonly done: number
+  readonly total: number
 }
+
+/** As `self`, with the bar beside it. `read` says how far it is; it is asked four times a second, and may fail. */
+export const withBar = <E2, R2>(label: string, read: Effect.Effect<Done, E2, R2>) =>
+  withLine(Effect.map(read, ({ done, total }) => drawBar(label, done, total)), "250 millis")
+
+/** As `self`, with the time that it has taken so far: for what is one statement or transaction, of which nobody sees how far it is. */
+export const withTime = (label: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    const started = Date.now()
+    return withLine(Effect.sync(() => `${label}, ${age(Date.now() - started)}`), "1 second")(self)
+  })

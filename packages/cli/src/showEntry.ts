@@ -1,80 +1,109 @@
-/** One entry as an operator reads it. */
-import type { InspectedEntry } from "@zakops/outbox/deadLetters/inspectEntry"
+/** Entries as an operator reads them: many in a table, or one with all that is known of it. */
+import type { EntryDetail, EntrySummary } from "@zakops/admin/api/entries"
+import { indent } from "@zakops/admin/api/indent"
+import { Entries } from "@zakops/admin/Entries"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
-import { asTable, harmless, when } from "./table.ts"
+import * as Option from "effect/Option"
+import { toJson } from "./json.ts"
+import { absent } from "./Problem.ts"
+import { asFields, asTable, harmless, shortened, when } from "./table.ts"
 
-export const showEntry = (entry: InspectedEntry, asJson: boolean) =>
-  asJson ? Console.log(toJson(entry)) : inWords(entry)
+const row = (entry: EntrySummary) => [
+  entry.id,
+  entry.blocks ? `${entry.state}, blocks` : entry.state,
+  `${entry.eventType} v${entry.schemaVersion}`,
+  entry.destination ?? "",
+  entry.orderingKey ?? "",
+  `${entry.attempts} of ${entry.maxAttempts}`,
+  when(entry.createdAt),
+  shortened(entry.error ?? "")
+]
 
-const toJson = ({ envelope, ...entry }: InspectedEntry) =>
-  JSON.stringify(
-    {
-      ...entry,
-      event: Result.getOrElse(envelope, () => null),
-      unreadable: Result.isFailure(envelope) ? envelope.failure : null
-    },
-    undefined,
-    2
-  )
+export const entriesTable = (entries: ReadonlyArray<EntrySummary>) =>
+  asTable(["id", "state", "type", "route", "key", "attempts", "created", "error"], entries.map(row))
 
-const inWords = Effect.fnUntraced(function*(entry: InspectedEntry) {
-  const { envelope, history, settings } = entry
-  const event = Result.isSuccess(envelope) ? envelope.success : undefined
-  const lines: ReadonlyArray<readonly [string, string | null | undefined]> = [
-    ["id", entry.id],
-    ["status", entry.blocks ? `${entry.status}, and blocks its key` : entry.status],
-    ["type", event === undefined ? undefined : `${event.eventType} v${event.schemaVersion}`],
-    ["correlation", event?.correlationId],
-    [
-      "aggregate",
-      event === undefined || event.aggregateId === null ? null : `${event.aggregateType} ${event.aggregateId}`
-    ],
-    ["trace", event?.traceId],
-    ["key", settings.orderingKey],
-    [
-      "when dead",
-      settings.orderingKey === null ? null : settings.onDead === "block" ? "its key waits" : "its key goes on"
-    ],
-    ["attempts", `${entry.attempts} of ${settings.maxAttempts}`],
-    ["waits", settings.retryWaits?.map((wait) => Duration.format(Duration.millis(wait))).join(", ")],
-    ["redrives", String(entry.redrives)],
-    ["crashes", entry.crashes === 0 ? null : String(entry.crashes)],
-    ["waits for", entry.waitsFor],
-    ["created", event === undefined ? null : when(event.createdAt)],
-    ["last attempt", when(entry.lastAttemptAt)],
-    ["next attempt", entry.status === "pending" ? when(entry.nextAttemptAt) : null],
-    ["expires", when(settings.expiresAt)],
-    ["delivered", when(entry.deliveredAt)],
-    ["died", when(entry.diedAt)],
-    ["discarded", when(entry.discardedAt)],
-    ["error", entry.error]
+const inWords = (detail: EntryDetail): string => {
+  const { destinations, entry, history, neighbours } = detail
+  const parts = [
+    asFields([
+      ["id", entry.id],
+      ["event", entry.eventId === entry.id ? null : entry.eventId],
+      ["state", entry.blocks ? `${entry.state}, and blocks its key` : entry.state],
+      ["type", `${entry.eventType} v${entry.schemaVersion}`],
+      ["route", entry.destination],
+      ["correlation", entry.correlationId],
+      ["aggregate", entry.aggregateId === null ? null : `${entry.aggregateType ?? ""} ${entry.aggregateId}`],
+      ["trace", detail.traceId],
+      ["key", entry.orderingKey],
+      [
+        "when dead",
+        entry.orderingKey === null ? null : detail.onDead === "block" ? "its key waits" : "its key goes on"
+      ],
+      ["attempts", `${entry.attempts} of ${entry.maxAttempts}`],
+      ["waits", detail.retryWaits?.map((wait) => Duration.format(Duration.millis(wait))).join(", ")],
+      ["redrives", entry.redrives === 0 ? null : String(entry.redrives)],
+      ["crashes", detail.crashes === 0 ? null : String(detail.crashes)],
+      ["held by", detail.claimedBy === null ? null : `${detail.claimedBy} until ${when(detail.leaseUntil)}`],
+      ["created", when(entry.createdAt)],
+      ["last attempt", when(entry.lastAttemptAt)],
+      ["next attempt", entry.state === "pending" ? when(entry.nextAttemptAt) : null],
+      ["expires", when(detail.expiresAt)],
+      ["delivered", when(entry.deliveredAt)],
+      ["died", when(entry.diedAt)],
+      ["discarded", when(detail.discardedAt)],
+      [
+        "in the log",
+        detail.logged === null
+          ? null
+          : `position ${detail.logged.position}${
+            detail.logged.streamVersion === null ? "" : `, version ${detail.logged.streamVersion}`
+          }`
+      ],
+      ["error", entry.error],
+      ["unreadable", detail.unreadable]
+    ]),
+    `headers ${harmless(detail.headers)}\ndata ${
+      detail.data === null ? `of ${detail.dataBytes} bytes` : indent(detail.data).split("\n").map(harmless).join("\n")
+    }`,
+    history.length === 0
+      ? "no failed attempts are on record"
+      : asTable(
+        ["attempt", "ended", "outcome", "destination", "worker", "error", "trace"],
+        history.map((attempt) => [
+          String(attempt.attempt),
+          when(attempt.endedAt),
+          attempt.outcome,
+          attempt.destination,
+          attempt.worker ?? "",
+          attempt.error ?? "",
+          attempt.traceId ?? ""
+        ])
+      )
   ]
-  const rows = lines.flatMap(([name, value]) =>
-    value === null || value === undefined || value === "" ? [] : [[name, value]]
-  )
-  const [first = [], ...others] = rows
-  yield* Console.log(asTable(first, others))
-  if (event === undefined) yield* Console.log(`\n${Result.isFailure(envelope) ? harmless(envelope.failure) : ""}`)
-  else {
-    yield* Console.log(`\nheaders ${harmless(JSON.stringify(event.headers))}`)
-    yield* Console.log(`data ${JSON.stringify(event.data, undefined, 2).split("\n").map(harmless).join("\n")}`)
-  }
-  if (history.length === 0) return yield* Console.log("\nno failed attempts are on record")
-  yield* Console.log(`\n${
-    asTable(
-      ["attempt", "ended", "outcome", "destination", "worker", "error", "trace"],
-      history.map((attempt) => [
-        String(attempt.attempt),
-        when(attempt.endedAt),
-        attempt.outcome,
-        attempt.destination,
-        attempt.worker ?? "",
-        attempt.error ?? "",
-        attempt.traceId ?? ""
+  if (destinations.length > 1) {
+    parts.push(asTable(
+      ["destination", "state", "attempts", "delivered", "next attempt", "error"],
+      destinations.map((at) => [
+        at.destination ?? "(main)",
+        at.state,
+        String(at.attempts),
+        when(at.deliveredAt),
+        at.state === "pending" ? when(at.nextAttemptAt) : "",
+        shortened(at.error ?? "")
       ])
-    )
-  }`)
-})
+    ))
+  }
+  if (neighbours.before.length > 0) parts.push(`before it in its key:\n${entriesTable(neighbours.before)}`)
+  if (neighbours.after.length > 0) parts.push(`behind it in its key:\n${entriesTable(neighbours.after)}`)
+  return parts.join("\n\n")
+}
+
+/** By its id, or by that of its event. */
+export const showEntry = Effect.fnUntraced(function*(id: string, asJson: boolean) {
+  const { show } = yield* Entries
+  const found = yield* show(id)
+  if (Option.isNone(found)) return yield* absent(`there is no entry ${id}`)
+  yield* Console.log(asJson ? toJson(found.value) : inWords(found.value))
+}, Effect.provide(Entries.layer))

@@ -20,8 +20,8 @@ export interface ProjectionState {
    * The position of the last event handled, and that of the log's last event: the progress of a rebuild. Not a count: positions have
    * gaps.
    */
-  readonly position: number
-  readonly newest: number
+  readonly position: bigint
+  readonly newest: bigint
   /** Where it stopped, if it has. */
   readonly error: string | null
   readonly parked: number
@@ -43,6 +43,10 @@ export class ProjectionRefused extends Schema.TaggedError<ProjectionRefused>()("
 
 type Access<A, E = never> = Effect.Effect<A, E | SqlError | InvalidSchemaName, SqlClient>
 
+/** How much of the log has been read, by positions: from 0 to 1. */
+export const progressOf = ({ newest, position }: Pick<ProjectionState, "newest" | "position">): number =>
+  position >= newest ? 1 : Number(position) / Number(newest)
+
 /** All versions of all projections, or of one. */
 export const list = (name?: string): Access<ReadonlyArray<ProjectionState>> =>
   Effect.gen(function*() {
@@ -51,8 +55,8 @@ export const list = (name?: string): Access<ReadonlyArray<ProjectionState>> =>
     const subscription = sql.literal(`'projection ' || projection.name || ' v' || projection.version`)
     return yield* sql<ProjectionState>`
       SELECT projection.name, projection.version, projection.status, projection.error, projection.can_reset AS "canReset",
-        projection.reset_requested AS "resetRequested", coalesce(checkpoint.position, 0)::float8 AS position,
-        coalesce((SELECT log.position FROM ${table.agentEvents} AS log ORDER BY log.xid DESC, log.position DESC LIMIT 1), 0)::float8 AS newest,
+        projection.reset_requested AS "resetRequested", coalesce(checkpoint.position, 0) AS position,
+        coalesce((SELECT log.position FROM ${table.agentEvents} AS log ORDER BY log.xid DESC, log.position DESC LIMIT 1), 0) AS newest,
         (SELECT count(*)::int FROM ${table.parkedEvents} AS parked WHERE parked.subscription = ${subscription}) AS parked,
         CASE WHEN checkpoint.lease_until >= ${time} THEN checkpoint.runner END AS runner
       FROM ${table.projections} AS projection LEFT JOIN ${table.checkpoints} AS checkpoint ON checkpoint.subscription = ${subscription}

@@ -9,6 +9,8 @@ import { errorText } from "@zakops/outbox/delivering/errorText"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Fragment } from "effect/sql/Statement"
+import type { Cursor } from "./Cursor.ts"
+import { start } from "./Cursor.ts"
 import type { LogRow, RecordedEvent, UnreadableRow } from "./RecordedEvent.ts"
 import { columns, fromRow, outlineOf } from "./RecordedEvent.ts"
 
@@ -180,6 +182,8 @@ export interface ParkedEvent {
   readonly eventId: string
   readonly eventType: string
   readonly schemaVersion: number
+  /** With `position` its place in the log, as a `Cursor`. */
+  readonly xid: string
   readonly position: bigint
   readonly reason: ParkReason
   readonly error: string
@@ -187,10 +191,15 @@ export interface ParkedEvent {
   readonly parkedAt: Date
 }
 
-/** The parked events of a subscription in the order of the log, at most `limit`. */
-export const listParked = ({ sql, table }: Database, subscription: string, limit = 100) =>
+/** The parked events of a subscription after a place in the log, in its order, at most `limit`. Sorts all that it has parked. */
+export const listParked = (
+  { sql, table }: Database,
+  subscription: string,
+  { after = start, limit = 100 }: { readonly after?: Cursor | undefined; readonly limit?: number } = {}
+) =>
   sql<ParkedEvent>`
     SELECT parked.event_id AS "eventId", coalesce(log.event_type, '') AS "eventType", coalesce(log.schema_version, 1) AS "schemaVersion",
-      parked.position, parked.reason, parked.error, parked.attempts, parked.parked_at AS "parkedAt"
+      parked.xid::text AS xid, parked.position, parked.reason, parked.error, parked.attempts, parked.parked_at AS "parkedAt"
     FROM ${table.parkedEvents} AS parked JOIN ${table.agentEvents} AS log ON log.id = parked.event_id
-    WHERE parked.subscription = ${subscription} ORDER BY parked.xid, parked.position LIMIT ${limit}::int`
+    WHERE parked.subscription = ${subscription} AND (parked.xid, parked.position) > (${after.xid}::xid8, ${after.position}::bigint)
+    ORDER BY parked.xid, parked.position LIMIT ${limit}::int`

@@ -14,8 +14,9 @@ import type { DiscardOptions } from "./DeadLetters.ts"
 import { checkBy, checkText } from "./deadLetters/DeadFilter.ts"
 import type { InvalidRequest } from "./deadLetters/DeadFilter.ts"
 import { discardHead } from "./deadLetters/discardHead.ts"
-import type { BlockedKey } from "./deadLetters/listBlocked.ts"
+import type { BlockedPage } from "./deadLetters/listBlocked.ts"
 import { listBlocked } from "./deadLetters/listBlocked.ts"
+import type { PageOptions } from "./deadLetters/listDead.ts"
 import { unblockKey } from "./deadLetters/unblockKey.ts"
 
 /** No dead entry holds the key up: somebody else was faster, or it was never blocked. */
@@ -28,10 +29,8 @@ export class NotBlocked extends Schema.TaggedError<NotBlocked>()("NotBlocked", {
 type ChangeError = NotBlocked | InvalidRequest | SqlError
 
 export class BlockedKeys extends Context.Service<BlockedKeys, {
-  /** The keys whose first dead entry was written earliest come first. `limit` is 1 to 1,000; 100 unless given. */
-  readonly list: (
-    options?: { readonly limit?: number | undefined }
-  ) => Effect.Effect<ReadonlyArray<BlockedKey>, InvalidRequest | SqlError>
+  /** The keys whose first dead entry was written earliest come first. */
+  readonly list: (page?: PageOptions) => Effect.Effect<BlockedPage, InvalidRequest | SqlError>
   /** The key goes on without what is dead; that stays a dead letter, and if it is redriven goes to the key's end. Gives the ids. */
   readonly unblock: (key: string, options: DiscardOptions) => Effect.Effect<ReadonlyArray<string>, ChangeError>
   /** Gives up the entry that holds up the key, and gives its id. */
@@ -45,8 +44,8 @@ export class BlockedKeys extends Context.Service<BlockedKeys, {
       const unblock = unblockKey(db)
       const discard = discardHead(db)
       return BlockedKeys.of({
-        list: Effect.fn("BlockedKeys.list")(function*(options = {}) {
-          return yield* find(options.limit ?? 100)
+        list: Effect.fn("BlockedKeys.list")(function*(page = {}) {
+          return yield* find(page)
         }),
         unblock: Effect.fn("BlockedKeys.unblock")(function*(key, { by }) {
           const ids = yield* unblock(yield* checkText("key", key), yield* checkBy(by))

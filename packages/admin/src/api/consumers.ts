@@ -4,7 +4,7 @@ import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as Schema from "effect/Schema"
 import { Access } from "./Access.ts"
 import { InvalidRequest, Refused } from "./errors.ts"
-import { Big, Count, Id, Limit, Text, Time } from "./values.ts"
+import { Big, Count, Id, pageOf, paging, Text, Time } from "./values.ts"
 
 /** How far a subscription is behind the log. */
 export const Lag = Schema.Struct({
@@ -52,8 +52,8 @@ export class ConsumersGroup extends HttpApiGroup.make("consumers")
     HttpApiEndpoint.get("list", "/", { success: Schema.Array(Consumer) }),
     /** In the order of the log. */
     HttpApiEndpoint.get("parked", "/parked", {
-      query: { subscription, limit: Schema.optional(Limit) },
-      success: Schema.Array(ParkedEvent),
+      query: { subscription, ...paging },
+      success: pageOf(ParkedEvent),
       error: InvalidRequest
     }),
     /** Has parked events tried again by whoever runs the subscription; those behind them follow. */

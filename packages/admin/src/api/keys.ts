@@ -4,7 +4,7 @@ import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as Schema from "effect/Schema"
 import { Access } from "./Access.ts"
 import { InvalidRequest, NotBlocked } from "./errors.ts"
-import { Id, Limit, Text, Time } from "./values.ts"
+import { Id, pageOf, paging, Text, Time } from "./values.ts"
 
 export const BlockedKey = Schema.Struct({
   key: Schema.String,
@@ -24,8 +24,8 @@ export class KeysGroup extends HttpApiGroup.make("keys")
   .add(
     /** Those whose first dead entry was written earliest come first. */
     HttpApiEndpoint.get("blocked", "/blocked", {
-      query: { limit: Schema.optional(Limit) },
-      success: Schema.Array(BlockedKey),
+      query: paging,
+      success: pageOf(BlockedKey),
       error: InvalidRequest
     }),
     /** The key goes on without what is dead, which stays a dead letter. Gives the ids. */

@@ -162,10 +162,13 @@ export const keys = HttpApiBuilder.group(
     const masking = yield* Masking.make
     const cheaply = byIndex(yield* Database.make)
     return handlers.handleAll({
-      blocked: ({ query }) =>
+      blocked: ({ query: { after, limit } }) =>
         answering(Effect.map(
-          cheaply(blocked.list({ limit: query.limit ?? 50 })),
-          (found) => found.map((key) => ({ ...masking.error(key), since: toTime(key.since) }))
+          cheaply(blocked.list({ after, limit: limit ?? 50 })),
+          ({ keys, next }) => ({
+            items: keys.map((key) => ({ ...masking.error(key), since: toTime(key.since) })),
+            next
+          })
         )),
       unblock: ({ payload: { key } }) =>
         answering(Effect.gen(function*() {

@@ -27,8 +27,11 @@ export const consumers = HttpApiBuilder.group(
     const masking = yield* Masking.make
     return handlers.handleAll({
       list: () => answering(consumers.list),
-      parked: ({ query: { limit, subscription } }) =>
-        Effect.map(answering(consumers.parked(subscription, { limit })), (events) => events.map(masking.error)),
+      parked: ({ query: { subscription, ...page } }) =>
+        Effect.map(
+          answering(consumers.parked(subscription, page)),
+          ({ items, next }) => ({ items: items.map(masking.error), next })
+        ),
       retryParked: ({ payload: { events, subscription } }) =>
         answering(Effect.gen(function*() {
           return { retried: yield* consumers.retryParked(subscription, events, yield* by) }
@@ -41,51 +44,25 @@ export const consumers = HttpApiBuilder.group(
   })
 )
 
-/** The catalogue's positions are numbers, as progress is; these are the same to the last digit. */
-interface Place {
-  readonly subscription: string
-  readonly position: string
-  readonly newest: string
-}
-
-const toShown = (state: ProjectionCatalog.ProjectionState, place: Place | undefined): ProjectionShown => ({
-  name: state.name,
-  version: state.version,
-  status: state.status,
+const toShown = (state: ProjectionCatalog.ProjectionState): ProjectionShown => ({
+  ...state,
   subscription: Projection.subscriptionOf(state),
-  position: place === undefined ? BigInt(Math.trunc(state.position)) : BigInt(place.position),
-  newest: place === undefined ? BigInt(Math.trunc(state.newest)) : BigInt(place.newest),
-  progress: state.newest <= 0 ? 1 : Math.min(1, Math.max(0, state.position / state.newest)),
-  error: state.error,
-  parked: state.parked,
-  runner: state.runner,
-  canReset: state.canReset,
-  resetRequested: state.resetRequested
+  progress: ProjectionCatalog.progressOf(state)
 })
 
 export const projections = HttpApiBuilder.group(
   Api,
   "projections",
   Effect.fn(function*(handlers) {
-    const db = yield* Database.make
+    const { sql } = yield* Database.make
     const consumers = yield* Consumers
     const masking = yield* Masking.make
-    const { table } = db
-    const readPlaces = (subscriptions: ReadonlyArray<string>) =>
-      db.sql<Place>`
-        SELECT subscription, position::text AS position,
-          coalesce((SELECT log.position FROM ${table.agentEvents} AS log ORDER BY log.xid DESC, log.position DESC LIMIT 1), 0)::text AS newest
-        FROM ${table.checkpoints} WHERE subscription = ANY (${subscriptions}::text[])`
     return handlers.handleAll({
       list: () =>
-        answering(Effect.gen(function*() {
-          const states = yield* Effect.provideService(ProjectionCatalog.list(), SqlClient, db.sql)
-          const places = yield* readPlaces(states.map(Projection.subscriptionOf))
-          return states.map((state) => {
-            const subscription = Projection.subscriptionOf(state)
-            return masking.error(toShown(state, places.find((place) => place.subscription === subscription)))
-          })
-        })),
+        answering(Effect.map(
+          Effect.provideService(ProjectionCatalog.list(), SqlClient, sql),
+          (states) => states.map((state) => masking.error(toShown(state)))
+        )),
       rebuild: ({ payload: { name, version } }) =>
         answering(Effect.gen(function*() {
           return { version: yield* consumers.rebuild(name, version, yield* by) }

@@ -46,9 +46,10 @@ export const refusingValues =
           : Effect.fail(error)
     )
 
-/** Forms of the values: a number of 64 bits, a UUID, any text that Postgres takes, and a time as Postgres writes it. */
+/** Forms of the values: a number of 64 bits, a transaction id, a UUID, any text that Postgres takes, and a time as Postgres writes it. */
 export const forms = {
   number: /^-?\d{1,19}$/,
+  xid: /^\d{1,20}$/,
   id: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
   // oxlint-disable-next-line no-control-regex -- NUL is what Postgres refuses
   text: /^[^\u0000]*$/u,

@@ -73,7 +73,7 @@ const pages: Readonly<Record<string, ReadonlyArray<string>>> = {
   "entries behind": ["/api/entries?state=behind"],
   "entries delivered": ["/api/entries?state=delivered"],
   "dead letters": ["/api/dead", "/api/dead/count", "/api/dead/groups?by=type-error"],
-  "keys": ["/api/keys/blocked?limit=200"],
+  "keys": ["/api/keys/blocked"],
   "pauses": ["/api/flow"],
   "consumers": ["/api/consumers", "/api/projections"],
   "streams": ["/api/streams"],

@@ -12,7 +12,9 @@ export const ConsumersPage = ({ query }: { readonly query: Readonly<Record<strin
       <Panel title="Subscriptions">
         <Subscriptions shown={parkedOf} />
       </Panel>
-      {parkedOf !== undefined && parkedOf !== "" && <Parked key={parkedOf} subscription={parkedOf} />}
+      {parkedOf !== undefined && parkedOf !== "" && (
+        <Parked key={parkedOf} subscription={parkedOf} after={query["after"]} />
+      )}
       <Panel title="Projections">
         <Projections />
       </Panel>

@@ -6,12 +6,14 @@ import { Dialog } from "../components/Dialog.tsx"
 import { EventType } from "../components/EventType.tsx"
 import { Link } from "../components/Link.tsx"
 import { Page } from "../components/Page.tsx"
+import { Pager } from "../components/Pager.tsx"
 import { Problem } from "../components/Problem.tsx"
 import type { Column } from "../components/Table.tsx"
 import { Table } from "../components/Table.tsx"
 import { Time } from "../components/Time.tsx"
 import { atLeast } from "../format/numbers.ts"
 import { usePolled } from "../live/usePolled.ts"
+import { pick } from "../routing/pick.ts"
 import { useMayChange } from "../shell/session.tsx"
 import { ChangeDead } from "./dead/ChangeDead.tsx"
 
@@ -20,8 +22,12 @@ const mostWaiting = 1000
 
 type Action = "redrive" | "unblock" | "discard"
 
-export const KeysPage = () => {
-  const { data, error, refresh } = usePolled("keys", (api) => api.keys.blocked({ query: { limit: 200 } }))
+export const KeysPage = ({ query }: { readonly query: Readonly<Record<string, string>> }) => {
+  const asked = pick(query, ["after"])
+  const { data, error, refresh } = usePolled(
+    `keys ${JSON.stringify(asked)}`,
+    (api) => api.keys.blocked({ query: asked })
+  )
   const mayChange = useMayChange()
   const [asking, setAsking] = useState<{ readonly action: Action; readonly row: BlockedKey } | undefined>()
   const close = () => setAsking(undefined)
@@ -61,26 +67,24 @@ export const KeysPage = () => {
   ]
 
   return (
-    <Page
-      title="Blocked keys"
-      detail={data !== undefined && data.length > 0 && (
-        <span className="faint">{atLeast(data.length, data.length >= 200)}</span>
-      )}
-    >
+    <Page title="Blocked keys">
       <p className="lead">
         Events of one key are delivered one after another. Where one of them is dead, those behind it wait, until it is
         redriven, or the key goes on without it.
       </p>
       <Problem error={error} again={refresh} />
       {data === undefined ? error === undefined && <p className="empty">…</p> : (
-        <Table
-          caption="Blocked keys"
-          columns={columns}
-          rows={data}
-          id={({ key }) => key}
-          to={({ key }) => ["entries", data.find((row) => row.key === key)?.headId ?? ""]}
-          empty="No key is blocked."
-        />
+        <>
+          <Table
+            caption="Blocked keys"
+            columns={columns}
+            rows={data.items}
+            id={({ key }) => key}
+            to={({ headId }) => ["entries", headId]}
+            empty="No key is blocked."
+          />
+          <Pager next={data.next} />
+        </>
       )}
       {asking?.action === "redrive" && (
         <ChangeDead

@@ -61,7 +61,7 @@ export const pageOf = ({ path, query }: Route): ReactNode => {
   if (second !== undefined) return <NotFoundPage />
   if (first === "entries") return <EntriesPage query={query} />
   if (first === "dead") return <DeadLettersPage query={query} />
-  if (first === "keys") return <KeysPage />
+  if (first === "keys") return <KeysPage query={query} />
   if (first === "flow") return <FlowPage />
   if (first === "consumers") return <ConsumersPage query={query} />
   if (first === "streams") return <StreamsPage query={query} />

@@ -46,12 +46,7 @@ export const listDead = (db: Database) =>
   Effect.fnUntraced(function*(filter: CheckedFilter, { after, limit = 100 }: PageOptions) {
     const { now, sql, table } = db
     yield* checkLimit(limit, 1000)
-    if (after !== undefined && !(/^\d{1,19}$/.test(after) && BigInt(after) <= BigInt(lastSeq))) {
-      return yield* new InvalidRequest({
-        field: "after",
-        problem: `is ${JSON.stringify(after)}, which no page has given`
-      })
-    }
+    yield* checkAfter(after)
     const time = yield* now
     const rows = yield* sql<DeadLetter & { readonly cursor: string }>`
       SELECT o.id, ${
@@ -72,6 +67,14 @@ export const listDead = (db: Database) =>
   })
 
 const lastSeq = "9223372036854775807"
+
+/** Where a page begins is the `seq` of the last entry of the page before. */
+export const checkAfter = (after: string | undefined) =>
+  after === undefined || (/^\d{1,19}$/.test(after) && BigInt(after) <= BigInt(lastSeq))
+    ? Effect.void
+    : Effect.fail(
+      new InvalidRequest({ field: "after", problem: `is ${JSON.stringify(after)}, which no page has given` })
+    )
 
 export const checkLimit = (limit: number, most: number) =>
   Number.isInteger(limit) && limit >= 1 && limit <= most

@@ -16,6 +16,7 @@ export interface Deed {
     | "discard parked"
     | "rebuild"
     | "switch"
+    | "repair log"
   /** What it was done to, as JSON. */
   readonly filter: unknown
   readonly count: number

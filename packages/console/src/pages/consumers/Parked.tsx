@@ -5,6 +5,7 @@ import { act } from "../../api/act.ts"
 import { Dialog } from "../../components/Dialog.tsx"
 import { EventType } from "../../components/EventType.tsx"
 import { Link } from "../../components/Link.tsx"
+import { Pager } from "../../components/Pager.tsx"
 import { Panel } from "../../components/Panel.tsx"
 import { Problem } from "../../components/Problem.tsx"
 import { Status } from "../../components/Status.tsx"
@@ -15,8 +16,6 @@ import { useChoice } from "../../components/useChoice.ts"
 import { count, plural } from "../../format/numbers.ts"
 import { usePolled } from "../../live/usePolled.ts"
 import { useMayChange } from "../../shell/session.tsx"
-
-const most = 200
 
 const reasons = {
   newer: ["notice", "newer than this build"],
@@ -40,12 +39,15 @@ const columns: ReadonlyArray<Column<ParkedEvent>> = [
   { title: "Parked", cell: ({ parkedAt }) => <Time at={parkedAt} /> }
 ]
 
-export const Parked = ({ subscription }: { readonly subscription: string }) => {
+export const Parked = (
+  { after, subscription }: { readonly subscription: string; readonly after: string | undefined }
+) => {
+  const asked = { subscription, ...(after === undefined ? {} : { after }) }
   const { data, error } = usePolled(
-    `parked ${subscription}`,
-    (api) => api.consumers.parked({ query: { subscription, limit: most } })
+    `parked ${JSON.stringify(asked)}`,
+    (api) => api.consumers.parked({ query: asked })
   )
-  const ids = useMemo(() => data?.map(({ eventId }) => eventId) ?? [], [data])
+  const ids = useMemo(() => data?.items.map(({ eventId }) => eventId) ?? [], [data])
   const choice = useChoice(ids)
   const mayChange = useMayChange()
   const [asking, setAsking] = useState<"retry" | "discard" | undefined>()
@@ -73,7 +75,7 @@ export const Parked = ({ subscription }: { readonly subscription: string }) => {
       title={`Parked by ${subscription}`}
       aside={
         <>
-          {mayChange && data !== undefined && data.length > 0 && (
+          {mayChange && data !== undefined && data.items.length > 0 && (
             <>
               <button type="button" className="small" onClick={() => setAsking("discard")}>
                 Discard {chosen.length > 0 ? chosen.length : "all"}…
@@ -89,16 +91,18 @@ export const Parked = ({ subscription }: { readonly subscription: string }) => {
     >
       <Problem error={error} />
       {data !== undefined && (
-        <Table
-          caption={`Events parked by ${subscription}`}
-          columns={columns}
-          rows={data}
-          id={({ eventId }) => eventId}
-          choice={mayChange ? choice : undefined}
-          empty="It has parked nothing."
-        />
+        <>
+          <Table
+            caption={`Events parked by ${subscription}`}
+            columns={columns}
+            rows={data.items}
+            id={({ eventId }) => eventId}
+            choice={mayChange ? choice : undefined}
+            empty={after === undefined ? "It has parked nothing." : "It has parked nothing after these."}
+          />
+          <Pager next={data.next} />
+        </>
       )}
-      {data?.length === most && <p className="faint footnote">The first {most}, in the order of the log.</p>}
       {asking !== undefined && (
         <Dialog
           title={`${asking === "retry" ? "Retry" : "Discard"} ${which}?`}

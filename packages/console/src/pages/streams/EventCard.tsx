@@ -6,7 +6,7 @@ import { EventType } from "../../components/EventType.tsx"
 import { Json } from "../../components/Json.tsx"
 import { Link } from "../../components/Link.tsx"
 import { Time } from "../../components/Time.tsx"
-import { indent } from "../../format/json.ts"
+import { indent } from "@zakops/admin/api/indent"
 import { count } from "../../format/numbers.ts"
 
 interface Props {
