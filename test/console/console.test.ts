@@ -11,6 +11,7 @@ import { Browser, findBrowser } from "./Browser.ts"
 import { keyboard } from "./keyboard.ts"
 import { live } from "./live.ts"
 import { pages } from "./pages.ts"
+import { paging } from "./paging.ts"
 import { safety } from "./safety.ts"
 import { Served } from "./servers.ts"
 import { World } from "./world.ts"
@@ -26,6 +27,7 @@ const Live = (path: string) =>
 if (executablePath !== undefined) {
   layer(Live(executablePath), { excludeTestServices: true, timeout: "5 minutes" })("the console", (it) => {
     pages(it)
+    paging(it)
     safety(it)
     keyboard(it)
     access(it)

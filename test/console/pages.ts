@@ -107,7 +107,7 @@ export const pages = (it: Vitest.MethodsNonLive<Browser | Served | World>) => {
       })
     }), longest)
 
-  it.effect("keeps its filters in the address, walks pages of a list, and opens at a deep address", () =>
+  it.effect("keeps its filters in the address, and opens at a deep address", () =>
     Effect.gen(function*() {
       const { visit } = yield* Browser
       const url = yield* Served

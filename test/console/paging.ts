@@ -1,0 +1,86 @@
+/** Each list that has pages is walked from its first to its last, by the link, with nothing left out and nothing twice. */
+import { assert } from "@effect/vitest"
+import type { Vitest } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { SqlClient } from "effect/sql/SqlClient"
+import type { Page } from "playwright-core"
+import { Browser } from "./Browser.ts"
+import { until } from "./looks.ts"
+import { Served } from "./servers.ts"
+import { putEntries } from "./world.ts"
+
+/** So many fill two pages and a part of a third. */
+const many = 120
+
+const put = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  yield* putEntries(Array.from({ length: many }, (_, n) => {
+    const status = "dead"
+    return { type: "paged.dead", status, key: `paged/${n}`, blocks: true, error: `paged no. ${n};` }
+  }))
+  yield* sql`INSERT INTO zakops.audit (at, by, action, filter, count)
+    SELECT now(), 'pager', 'redrive', jsonb_build_object('paged', 'paged no. ' || n || ';'), 1 FROM generate_series(0, ${
+    many - 1
+  }) AS n`
+  yield* sql`
+    WITH log AS (
+      INSERT INTO zakops.agent_events (id, correlation_id, event_type, event_data, created_at)
+      SELECT gen_random_uuid(), gen_random_uuid(), 'paged.parked', '{}', now() FROM generate_series(1, ${many}) RETURNING id, xid, position
+    )
+    INSERT INTO zakops.parked_events (subscription, event_id, xid, position, reason, error, attempts, parked_at)
+    SELECT 'pager', id, xid, position, 'failed', 'paged no. ' || row_number() OVER (ORDER BY position) - 1 || ';', 1, now() FROM log`
+})
+
+/** So that what others count on the same pages is as it was. The log keeps its events: nothing may be taken from it. */
+const takeAway = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  yield* sql`DELETE FROM zakops.outbox WHERE event_type = 'paged.dead'`
+  yield* sql`DELETE FROM zakops.parked_events WHERE subscription = 'pager'`
+})
+
+const marksOn = async (page: Page) =>
+  (await page.locator("tbody tr").allInnerTexts()).flatMap((text) => text.match(/paged no\. \d+;/g)?.slice(0, 1) ?? [])
+
+/** The marks of the rows of each page. */
+const walk = async (page: Page) => {
+  const pages: Array<ReadonlyArray<string>> = []
+  while (true) {
+    const before = pages.at(-1)?.[0]
+    // The page before stays until the next one is there.
+    await until(async () => {
+      const [first] = await marksOn(page)
+      return first !== undefined && first !== before
+    })
+    pages.push(await marksOn(page))
+    const next = page.getByRole("link", { name: "Next page" })
+    if (await next.count() === 0) return pages
+    await next.click()
+  }
+}
+
+const lists = [
+  ["entries", "#/entries?type=paged.dead"],
+  ["dead letters", "#/dead?type=paged.dead"],
+  ["blocked keys", "#/keys"],
+  ["parked events", "#/consumers?parked=pager"],
+  ["the audit", "#/audit?by=pager"]
+] as const
+
+export const paging = (it: Vitest.MethodsNonLive<Browser | Served | SqlClient>) => {
+  it.effect("walks the pages of each list, and goes back to the first", () =>
+    Effect.gen(function*() {
+      yield* put
+      const { visit } = yield* Browser
+      const url = yield* Served
+      for (const [name, hash] of lists) {
+        yield* visit(`${url}${hash}`, {}, async (page) => {
+          const pages = await walk(page)
+          assert.lengthOf(pages, 3, name)
+          assert.lengthOf(new Set(pages.flat()), many, name)
+          assert.lengthOf(pages.flat(), many, name)
+          await page.getByRole("link", { name: "First page" }).click()
+          await until(async () => (await marksOn(page))[0] === pages[0]?.[0])
+        })
+      }
+    }).pipe(Effect.ensuring(Effect.orDie(takeAway))), 120_000)
+}
