@@ -1,6 +1,7 @@
 /**
  * A bar on stderr while something long is done: only on a terminal, and gone when it is done, so that neither output nor logs have it.
  */
+import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { age } from "./table.ts"
@@ -38,7 +39,8 @@ export const withBar = <E2, R2>(label: string, read: Effect.Effect<Done, E2, R2>
 
 /** As `self`, with the time that it has taken so far: for what is one statement or transaction, of which nobody sees how far it is. */
 export const withTime = (label: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => {
-    const started = Date.now()
-    return withLine(Effect.sync(() => `${label}, ${age(Date.now() - started)}`), "1 second")(self)
-  })
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (started) =>
+      withLine(Effect.map(Clock.currentTimeMillis, (now) => `${label}, ${age(now - started)}`), "1 second")(self)
+  )
