@@ -2,6 +2,7 @@
 import * as Command from "effect/cli/Command"
 import { command as audit } from "./audit.ts"
 import { command as console } from "./console.ts"
+import { command as consumers } from "./consumers.ts"
 import { command as dead } from "./dead.ts"
 import { command as doctor } from "./doctor.ts"
 import { bench, demo } from "./elsewhere.ts"
@@ -33,6 +34,7 @@ export const zakops = Command.make("zakops").pipe(
     pause,
     resume,
     purge,
+    consumers,
     projections,
     audit,
     doctor,
