@@ -66,6 +66,28 @@ export const live = (it: Vitest.MethodsNonLive<Browser | Served | SqlClient>) =>
       })
     }))
 
+  it.effect("shows what came in and went out in the last whole step, with which the API's answer ends", () =>
+    Effect.gen(function*() {
+      const { visit } = yield* Browser
+      const rates = {
+        step: 30,
+        times: [1_000_000_000, 1_000_000_030, 1_000_000_060],
+        series: [
+          { kind: "emitted", destination: "", perSecond: [11, 12, 13] },
+          { kind: "delivered", destination: "nats", perSecond: [1, 2, 30] },
+          { kind: "delivered", destination: "billing", perSecond: [1, 2, 4] },
+          { kind: "failed", destination: "nats", perSecond: [0, 0, 15] }
+        ]
+      }
+      yield* visit(yield* Served, {}, async (page) => {
+        await page.route(/\/api\/overview\/rates\b/, (route) => route.fulfill({ json: rates }))
+        await page.reload()
+        for (const words of ["emitted 13", "delivered 34", "failed 15", "dead –"]) {
+          await page.locator(".legend").getByText(words, { exact: true }).waitFor()
+        }
+      })
+    }))
+
   it.effect("says that the server is gone, and is itself again when it is back", () =>
     Effect.gen(function*() {
       const { visit } = yield* Browser

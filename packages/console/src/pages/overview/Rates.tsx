@@ -12,8 +12,8 @@ const usual = "3600"
 
 type Kind = Answer["series"][number]["kind"]
 
-/** The last step is under way: what it has so far would look like a drop. */
-const stepsThatAreOver = (rates: Answer | undefined): ReadonlyArray<number> => rates?.times.slice(0, -1) ?? []
+/** The API leaves out the step that is under way, and ends with the last whole one. */
+const timesOf = (rates: Answer | undefined): ReadonlyArray<number> => rates?.times ?? []
 
 /** The sum over destinations; null where none of them was counted. */
 const total = (
@@ -25,7 +25,7 @@ const total = (
     rates?.series.filter((series) =>
       series.kind === kind && (destination === undefined || kind === "emitted" || series.destination === destination)
     ) ?? []
-  return stepsThatAreOver(rates).map((_, index) => {
+  return timesOf(rates).map((_, index) => {
     const values = found.flatMap(({ perSecond }) => perSecond[index] ?? [])
     return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0)
   })
@@ -36,7 +36,7 @@ export const Rates = ({ query }: { readonly query: Readonly<Record<string, strin
   const destination = query["destination"]
   const { data } = usePolled(`rates ${last}`, (api) => api.overview.rates({ query: { last: Number(last) } }), 5000)
   const destinations = [...new Set(data?.series.map((series) => series.destination).filter((name) => name !== ""))]
-  const times = useMemo(() => stepsThatAreOver(data), [data])
+  const times = useMemo(() => timesOf(data), [data])
   const flow = useMemo((): ReadonlyArray<Series> => [
     { name: "emitted", colour: "--processing", values: total(data, "emitted", destination) },
     { name: "delivered", colour: "--delivered", values: total(data, "delivered", destination), filled: true }
