@@ -26,7 +26,8 @@ import { claim, emitDeals, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const Live = Layer.mergeAll(
-  services({ retentionDelivered: Duration.days(1) }),
+  // An attempt may outlive its lease: a run of a single batch renews none.
+  services({ retentionDelivered: Duration.days(1), publishTimeout: Duration.hours(1) }),
   InboxGuard.layer,
   DatabaseMetrics.layerIdle
 ).pipe(
@@ -127,6 +128,38 @@ layer(Live)("the metrics", (it) => {
         for (const [name, value] of Object.entries(expected)) assert.strictEqual(values.get(name), value, name)
       }).pipe(Effect.provideService(Measured, true))
     ))
+
+  it.effect("count what a fenced worker settles in vain, apart from what the other has settled", () =>
+    aFresh(Effect.gen(function*() {
+      const { fake, runOnce } = yield* startAfresh
+      const called = yield* Deferred.make<void>()
+      const answer = yield* Deferred.make<void>()
+      fake.respond = () => Effect.andThen(Deferred.succeed(called, void 0), Deferred.await(answer))
+      yield* emitDeals(1)
+      const slow = yield* Effect.forkChild(runOnce)
+      yield* Deferred.await(called)
+      const attempts = Effect.map(
+        Prometheus.format,
+        (text) =>
+          [...parse(text).values].filter(([name, value]) =>
+            name.startsWith("zakops_outbox_attempts_total{") && value > 0
+          )
+      )
+      const counted = (outcome: string) =>
+        `zakops_outbox_attempts_total{destination="the test's destination",outcome="${outcome}"}`
+
+      // Its lease runs out, and another takes the entry over and delivers it.
+      yield* TestClock.adjust("31 seconds")
+      yield* runOnce
+      fake.respond = () => Effect.void
+      yield* TestClock.adjust("5 seconds")
+      yield* runOnce
+      const before = [[counted("retried"), 1], [counted("delivered"), 1]]
+      assert.sameDeepMembers(yield* attempts, before)
+      yield* Deferred.succeed(answer, void 0)
+      yield* Fiber.join(slow)
+      assert.sameDeepMembers(yield* attempts, [...before, [counted("fenced"), 1]])
+    })))
 
   it.effect("of the database say what waits, and forget what is not there any more", () =>
     aFresh(Effect.gen(function*() {
