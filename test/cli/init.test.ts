@@ -76,7 +76,11 @@ layer(TestDatabase.layerEmpty, { excludeTestServices: true })("zakops init", (it
       mkdirSync(join(folder, ".env"))
       // What fills a database takes none that only lies about.
       const bench = yield* zakops({}, "bench no-such-suite")
-      assert.match(bench.stderr, /zakops: bench has ended with exit code 1\n$/)
+      assert.match(bench.stderr, /zakops: bench has ended with exit code 2\n$/)
+      assert.strictEqual(bench.code, 2)
+      const race = yield* zakops({}, "bench --race no-such-race")
+      assert.strictEqual(race.code, 2)
+      assert.match(race.stderr, /no race has no-such-race in its name/)
       const broken = yield* zakops({})
       assert.strictEqual(broken.code, 2)
       assert.match(broken.stderr, /^zakops: cannot read \.env: [^\n]+\n$/)
