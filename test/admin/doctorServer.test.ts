@@ -6,7 +6,6 @@ import { Doctor } from "@zakops/admin/doctor/Doctor"
 import { listening } from "@zakops/admin/doctor/listening"
 import { prepared } from "@zakops/admin/doctor/prepared"
 import { privileges } from "@zakops/admin/doctor/privileges"
-import { replication } from "@zakops/admin/doctor/replication"
 import { transactions } from "@zakops/admin/doctor/transactions"
 import { vacuum } from "@zakops/admin/doctor/vacuum"
 import { applyRoles } from "@zakops/migrations/roles"
@@ -19,7 +18,7 @@ import * as Redacted from "effect/Redacted"
 import { SqlClient } from "effect/sql/SqlClient"
 import { lines, look, withVariables } from "../support/doctor.ts"
 import * as OwnServer from "../support/OwnServer.ts"
-import { clientOf, ServerUrl } from "../support/OwnServer.ts"
+import { as, clientOf, execute, ServerUrl } from "../support/OwnServer.ts"
 import { isMissing, startPgBouncer } from "../support/pgbouncer.ts"
 
 const layerDatabase = OwnServer.layer({
@@ -27,22 +26,8 @@ const layerDatabase = OwnServer.layer({
   max_connections: "20",
   superuser_reserved_connections: "3",
   max_prepared_transactions: "2",
-  wal_level: "logical",
-  max_replication_slots: "2",
   autovacuum: "off"
 })
-
-const execute = (...statements: ReadonlyArray<string>) =>
-  Effect.flatMap(SqlClient, (sql) => Effect.forEach(statements, (statement) => sql.unsafe(statement)))
-
-/** As another user of the server. */
-const as = (user: string) => <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.gen(function*() {
-    const url = new URL(yield* ServerUrl)
-    url.username = user
-    url.password = "secret"
-    return yield* Effect.provide(self, clientOf(url.toString()))
-  })
 
 layer(layerDatabase, { excludeTestServices: true })("the doctor", (it) => {
   it.effect("finds transactions that stay open, worse where they have written", () =>
@@ -95,21 +80,6 @@ layer(layerDatabase, { excludeTestServices: true })("the doctor", (it) => {
       const [rollback = ""] = /ROLLBACK PREPARED '.*'(?=,)/.exec(found?.fix ?? "") ?? []
       yield* execute(rollback)
       assert.strictEqual((yield* look(prepared, { transactionSeconds: 0 }))[0]?.severity, "ok")
-    }))
-
-  it.effect("finds a replication slot that nobody reads", () =>
-    Effect.gen(function*() {
-      yield* execute(
-        "SELECT slot_name::text FROM pg_create_physical_replication_slot('forgotten', true)",
-        "CREATE TABLE filling (a text)",
-        "INSERT INTO filling SELECT repeat('x', 1000) FROM generate_series(1, 1000)"
-      )
-      assert.deepStrictEqual(lines(yield* look(replication)), ["warning: nobody reads the replication slot forgotten"])
-      const [found] = yield* look(replication, { slotBytes: 1000 })
-      assert.strictEqual(found?.severity, "serious")
-      const [drop = ""] = /SELECT pg_drop_replication_slot\('forgotten'\)/.exec(found?.fix ?? "") ?? []
-      yield* execute(drop)
-      assert.strictEqual((yield* look(replication))[0]?.severity, "ok")
     }))
 
   it.effect("finds that autovacuum is off, and that hardly any connection is left", () =>

@@ -94,7 +94,7 @@ const startServer = (binaries: Binaries, owner: Owner | undefined, args: Readonl
     let log = ""
     child.stderr.on("data", (chunk: Buffer) => {
       log = `${log}${chunk}`.slice(-4000)
-      if (log.includes("database system is ready to accept connections")) resolve(child)
+      if (/database system is ready to accept (read-only )?connections/.test(log)) resolve(child)
     })
     child.once("error", reject)
     child.once("exit", () => reject(new Error(log)))

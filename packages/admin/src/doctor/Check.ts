@@ -55,3 +55,7 @@ export const span = (seconds: number): string => {
 
 export const size = (bytes: number): string =>
   bytes < 1024 * 1024 ? `${Math.ceil(bytes / 1024)} KiB` : `${Math.round(bytes / 1024 / 1024)} MiB`
+
+/** How many transactions ago, near enough. */
+export const transactionsAgo = (age: number): string =>
+  age < 1e6 ? `${Math.round(age)} transactions ago` : `${(age / 1e6).toFixed(1)} million transactions ago`

@@ -34,6 +34,7 @@ import { replication } from "./replication.ts"
 import { restored } from "./restored.ts"
 import { retention } from "./retention.ts"
 import { settings } from "./settings.ts"
+import { standbys } from "./standbys.ts"
 import { subscriptions } from "./subscriptions.ts"
 import { transactions } from "./transactions.ts"
 import { triggers } from "./triggers.ts"
@@ -53,6 +54,7 @@ export const checks: ReadonlyArray<Check> = [
   transactions,
   prepared,
   replication,
+  standbys,
   listening,
   clock,
   delivery,

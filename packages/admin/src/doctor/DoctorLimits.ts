@@ -15,6 +15,11 @@ export interface DoctorLimitsShape {
   readonly indexBytes: number
   /** Bytes of WAL that a replication slot may hold back. Default 1 GiB. */
   readonly slotBytes: number
+  /**
+   * For how many transactions a standby or a replication slot may keep vacuum from taking rows away; what they hold has no time. Default
+   * 1,000,000: a quarter of an hour at 1,000 a second, which a report on a standby may take; at 10 a second a day, in which little dies.
+   */
+  readonly heldTransactions: number
   /** Rows that the outbox may keep without an age for delivered entries. Default 1,000,000. */
   readonly keptRows: number
 }
@@ -28,6 +33,7 @@ export const DoctorLimits = Context.Reference<DoctorLimitsShape>("@zakops/admin/
     deadShare: 0.3,
     indexBytes: 64 * 1024 * 1024,
     slotBytes: 1024 * 1024 * 1024,
+    heldTransactions: 1_000_000,
     keptRows: 1_000_000
   })
 })
