@@ -4,6 +4,7 @@ import { make } from "@zakops/admin/AdminHandler"
 import { ConsoleConfig } from "@zakops/admin/server/ConsoleConfig"
 import { exposure } from "@zakops/admin/ConsoleServer"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import { TestClock } from "effect/testing"
 import type { Question } from "../support/adminServer.ts"
 import { ask, handlerWith, secrets, settingsOf, tagOf, tokens } from "../support/adminServer.ts"
@@ -131,6 +132,47 @@ layer(TestDatabase.layer)("the API", (it) => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual(passed(yield* statuses(secrets.ann, 10), 200), 3)
       assert.strictEqual(passed(yield* statuses("wrong", 10), 401), 5)
+    }).pipe(Effect.scoped))
+
+  it.effect("says in its log that tokens are guessed, once a minute", () => {
+    const said: Array<string> = []
+    const logger = Logger.make<unknown, void>(({ message }) => void said.push(String(message)))
+    return Effect.gen(function*() {
+      const api = yield* handlerWith({ tokens })
+      const guess = (times: number) =>
+        Effect.forEach(Array.from({ length: times }), () => ask(api, "/api/flow", { token: "wrong" }))
+      yield* guess(20)
+      assert.deepStrictEqual(said, [])
+      yield* guess(20)
+      assert.deepStrictEqual(said, ["wrong tokens are tried more than 5 times a second: somebody may be guessing"])
+      yield* TestClock.adjust("1 minute")
+      yield* guess(40)
+      assert.lengthOf(said, 2)
+    }).pipe(Effect.scoped, Effect.provide(Logger.layer([logger]), { local: true }))
+  })
+
+  it.effect("gives its docs five times a second to all together; files and the want of a token are not counted", () =>
+    Effect.gen(function*() {
+      const api = yield* handlerWith({ tokens, rate: 1 })
+      const docs = ["/api/docs", "/api/openapi.json"] as const
+      const statuses = (paths: ReadonlyArray<string>, times: number) =>
+        Effect.forEach(
+          Array.from({ length: times }),
+          (_, n) => Effect.map(ask(api, paths[n % paths.length] ?? ""), ({ status }) => status)
+        )
+      assert.deepStrictEqual(yield* statuses(docs, 21), [...Array.from({ length: 20 }, () => 200), 429])
+      for (const [path, method] of [[docs[0], "GET"], [docs[1], "GET"], [docs[0], "HEAD"]] as const) {
+        const refused = yield* ask(api, path, { method })
+        assert.strictEqual(`${refused.status} ${refused.headers.get("retry-after")}`, "429 1", `${method} ${path}`)
+        assert.strictEqual(refused.headers.get("cache-control"), "no-store")
+        if (method === "GET") assert.deepInclude(refused.body, { _tag: "TooManyRequests", retryAfter: 1 })
+      }
+      assert.notInclude(yield* statuses(["/", "/assets/nothing.js"], 100), 429)
+      assert.deepStrictEqual([...new Set(yield* statuses(["/api/session"], 100))], [401])
+      // Nor does it take anything from who has a token.
+      assert.strictEqual((yield* ask(api, "/api/session", { token: secrets.ann })).status, 200)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* statuses(docs, 6), [200, 200, 200, 200, 200, 429])
     }).pipe(Effect.scoped))
 
   it.effect("is made without a token only where that was said", () =>

@@ -21,6 +21,7 @@ import { layerApi } from "./server/api.ts"
 import { ConsoleConfig } from "./server/ConsoleConfig.ts"
 import { openApi, serveDocs } from "./server/docsPage.ts"
 import { common } from "./server/headers.ts"
+import { makeRateLimit } from "./server/RateLimit.ts"
 import { finish, refusal } from "./server/responses.ts"
 import { siteProblem } from "./server/site.ts"
 import { builtConsole, serveFiles } from "./server/staticFiles.ts"
@@ -46,6 +47,12 @@ export interface HandlerOptions {
 const largestBytes = 1_048_576
 const largestBody = ByteSize.bytes(largestBytes)
 
+/**
+ * The docs page and the OpenAPI document in a second, of all who ask: megabytes, for whoever asks without a token. The console's files are not
+ * counted: a page asks for them all at once and would be left half loaded, and a browser keeps them.
+ */
+const docsRate = 5
+
 /** The handler, for as long as the scope is open. Settings come from `ConsoleConfig`. */
 export const make = Effect.fnUntraced(function*(options: HandlerOptions = {}): Effect.fn.Return<
   AdminHandler,
@@ -67,6 +74,8 @@ export const make = Effect.fnUntraced(function*(options: HandlerOptions = {}): E
   const files = serveFiles(builtConsole())
   const docs = serveDocs(basePath)
   const document = openApi(basePath)
+  const limit = makeRateLimit()
+  const runPromise = Effect.runPromiseWith(context)
 
   const respond = async (request: Request): Promise<Response> => {
     const url = new URL(request.url)
@@ -85,9 +94,13 @@ export const make = Effect.fnUntraced(function*(options: HandlerOptions = {}): E
       return new Response(null, { status: 308, headers: { ...common, location: `${basePath.split("/").at(-1)}/` } })
     }
     if (!ofApi) return files(request, path)
-    if (path === "/api/docs" && request.method === "GET") return docs(request)
-    if (path === "/api/openapi.json" && request.method === "GET") {
-      return finish(request, path, Response.json(document))
+    if (request.method === "GET" && (path === "/api/docs" || path === "/api/openapi.json")) {
+      const retryAfter = await runPromise(limit("docs", docsRate))
+      if (retryAfter > 0) {
+        const message = `the docs are given ${docsRate} times a second to all together: come again in ${retryAfter} s`
+        return finish(request, path, refusal(429, "TooManyRequests", message, { retryAfter }))
+      }
+      return path === "/api/docs" ? docs(request) : finish(request, path, Response.json(document))
     }
     if (Number(request.headers.get("content-length") ?? 0) > largestBytes) {
       return finish(request, path, new Response(null, { status: 413 }))
