@@ -10,7 +10,8 @@ export const transactions: Check = {
   name,
   needs: "server",
   look: Effect.fnUntraced(function*({ db: { sql }, limits }) {
-    // One that has written holds up subscriptions in every database of the server.
+    // One that has written holds up subscriptions in every database of the server. A scheduler's or a subscription's process counts as well;
+    // vacuum stands in nobody's way, a parallel worker has the transaction of its leader, and who reads by replication has checks of his own.
     const open = yield* sql<
       {
         pid: number
@@ -26,7 +27,7 @@ export const transactions: Check = {
         coalesce(datname, '')::text AS database, coalesce(state, '') AS state,
         extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds, backend_xid IS NOT NULL AS writes
       FROM pg_stat_activity
-      WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'
+      WHERE pid <> pg_backend_pid() AND backend_type NOT IN ('autovacuum worker', 'parallel worker', 'walsender')
         AND (datname = current_database() OR backend_xid IS NOT NULL)
         AND xact_start < clock_timestamp() - ${limits.transactionSeconds}::float8 * interval '1 second'
       ORDER BY xact_start LIMIT 10`
