@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { Page } from "playwright-core"
 import { Browser } from "./Browser.ts"
+import { markupIn } from "./hostile.ts"
 import { goTo } from "./looks.ts"
 import { secrets, serve, tokens } from "./servers.ts"
 import { World } from "./world.ts"
@@ -18,7 +19,7 @@ const changing = async (page: Page, { hostileId }: World["Service"]) => {
   const places = [
     ["#/", "Overview"],
     ["#/dead", "Dead letters"],
-    [`#/entries/${hostileId}`, /^deal\./],
+    [`#/entries/${hostileId}`, markupIn("type")],
     ["#/keys", "Blocked keys"],
     ["#/flow", "Pauses"],
     ["#/consumers?parked=mailer", "Consumers and projections"],

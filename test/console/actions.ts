@@ -6,7 +6,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { Browser } from "./Browser.ts"
 import { confirm, goTo, noticed, rowsAre } from "./looks.ts"
 import { Served } from "./servers.ts"
-import { putEntries } from "./world.ts"
+import { putEntries } from "./putEntries.ts"
 
 const lastDeed = Effect.gen(function*() {
   const sql = yield* SqlClient

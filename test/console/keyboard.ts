@@ -6,7 +6,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { Browser } from "./Browser.ts"
 import { noticed, rowsAre } from "./looks.ts"
 import { Served } from "./servers.ts"
-import { putEntries } from "./world.ts"
+import { putEntries } from "./putEntries.ts"
 
 const focused = `document.activeElement?.textContent ?? ""`
 

@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto"
 import { Browser } from "./Browser.ts"
 import { goTo } from "./looks.ts"
 import { Served } from "./servers.ts"
-import { putEntries } from "./world.ts"
+import { putEntries } from "./putEntries.ts"
 
 /** What a browser says of a tab that is covered by another. */
 const hide = (hidden: boolean) =>

@@ -4,6 +4,7 @@ import type { Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Page } from "playwright-core"
 import { Browser } from "./Browser.ts"
+import { markupIn } from "./hostile.ts"
 import { axeFindings, goTo, overhang } from "./looks.ts"
 import { Served } from "./servers.ts"
 import { World } from "./world.ts"
@@ -39,7 +40,7 @@ const visitedIn = ({ hostileId, routedId }: World["Service"]): ReadonlyArray<Vis
   { hash: "#/entries", heading: "Entries", shows: text("deal.stage_changed", "behind", "held", "delivered") },
   {
     hash: `#/entries/${hostileId}`,
-    heading: /^deal\./,
+    heading: markupIn("type"),
     shows: text("Attempt 1: failed", "its lease expired", "Dead: delivered no more by itself", "9007199254740993")
   },
   { hash: `#/entries/${routedId}`, heading: "deal.won", shows: text("At each destination", "webhook", "crm") },
@@ -107,7 +108,7 @@ export const pages = (it: Vitest.MethodsNonLive<Browser | Served | World>) => {
       })
     }), longest)
 
-  it.effect("keeps its filters in the address, and opens at a deep address", () =>
+  it.effect("keeps its filters in the address, opens at a deep address, and comes back to it", () =>
     Effect.gen(function*() {
       const { visit } = yield* Browser
       const url = yield* Served
