@@ -8,6 +8,7 @@ import * as TestDatabase from "../support/TestDatabase.ts"
 import { access } from "./access.ts"
 import { actions } from "./actions.ts"
 import { Browser, findBrowser } from "./Browser.ts"
+import { docs } from "./docs.ts"
 import { keyboard } from "./keyboard.ts"
 import { live } from "./live.ts"
 import { pages } from "./pages.ts"
@@ -31,6 +32,7 @@ if (executablePath !== undefined) {
     safety(it)
     keyboard(it)
     access(it)
+    docs(it)
     live(it)
     actions(it)
   })
