@@ -1,107 +1,15 @@
-/** Everything that can be changed is changed, by whoever may, as the database then shows, with a row in the audit. */
+/** Keys, pauses and what is old are changed, by whoever may, as the database then shows, with a row in the audit. */
 import { assert } from "@effect/vitest"
 import type { Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { Browser } from "./Browser.ts"
-import { confirm, goTo, noticed, rowsAre } from "./looks.ts"
-import { Served } from "./servers.ts"
+import { lastDeed, statusesOf } from "./deeds.ts"
+import { confirm, noticed } from "./looks.ts"
 import { putEntries } from "./putEntries.ts"
-
-const lastDeed = Effect.gen(function*() {
-  const sql = yield* SqlClient
-  const [deed] = yield* sql`SELECT action, filter, count::int AS count FROM zakops.audit ORDER BY id DESC LIMIT 1`
-  return deed
-})
-
-const statusesOf = Effect.fnUntraced(function*(type: string) {
-  const sql = yield* SqlClient
-  return yield* sql`
-    SELECT status, (discarded_at IS NOT NULL) AS discarded, count(*)::int AS count FROM zakops.outbox WHERE event_type = ${type}
-    GROUP BY 1, 2 ORDER BY 1, 2`
-})
-
-const dead = (type: string, count: number) =>
-  putEntries(Array.from({ length: count }, (_, n) => ({ type, status: "dead", error: `no. ${n} of ${type}` }) as const))
+import { Served } from "./servers.ts"
 
 export const actions = (it: Vitest.MethodsNonLive<Browser | Served | SqlClient>) => {
-  it.effect("redrives all dead letters that match a filter, at a rate, after showing what that meets", () =>
-    Effect.gen(function*() {
-      const { visit } = yield* Browser
-      yield* dead("bulk.redriven", 7)
-      yield* visit(`${yield* Served}#/dead?type=bulk.redriven`, {}, async (page) => {
-        await page.getByRole("button", { name: "Redrive all matching…" }).click()
-        const dialog = page.getByRole("dialog")
-        await dialog.getByText("7 entries", { exact: true }).waitFor()
-        const button = dialog.getByRole("button", { name: "Redrive 7" })
-        assert.isTrue(await button.isDisabled())
-        await dialog.getByLabel(/^Type/).fill("redrive 6")
-        assert.isTrue(await button.isDisabled())
-        await dialog.getByLabel("At most this many a second").fill("0.5")
-        await confirm(page, "Redrive 7")
-        await noticed(page, "7 entries will be tried again.")
-        await page.getByText("No dead letter matches.").waitFor()
-      })
-      assert.deepStrictEqual(yield* statusesOf("bulk.redriven"), [{ status: "pending", discarded: false, count: 7 }])
-      const sql = yield* SqlClient
-      const [spread] = yield* sql<{ seconds: number }>`
-        SELECT extract(epoch FROM max(next_attempt_at) - min(next_attempt_at))::float8 AS seconds
-        FROM zakops.outbox WHERE event_type = 'bulk.redriven'`
-      assert.approximately(spread?.seconds ?? 0, 12, 0.1)
-      assert.deepInclude(yield* lastDeed, { action: "redrive", count: 7 })
-    }))
-
-  it.effect("discards those that are chosen, and no other", () =>
-    Effect.gen(function*() {
-      const { visit } = yield* Browser
-      yield* dead("some.discarded", 4)
-      yield* visit(`${yield* Served}#/dead?type=some.discarded`, {}, async (page) => {
-        for (const n of [0, 2]) {
-          await page.locator("tbody tr").filter({ hasText: `no. ${n} of` }).getByRole("checkbox").check()
-        }
-        await page.getByRole("button", { name: "Discard 2 chosen…" }).click()
-        await confirm(page, "Discard 2")
-        await noticed(page, "2 entries given up.")
-        await rowsAre(page, 2)
-      })
-      assert.deepStrictEqual(yield* statusesOf("some.discarded"), [
-        { status: "dead", discarded: false, count: 2 },
-        { status: "dead", discarded: true, count: 2 }
-      ])
-      assert.deepInclude(yield* lastDeed, { action: "discard", count: 2 })
-    }))
-
-  it.effect("changes nothing where another number matches by the time it is confirmed, and shows the new one", () =>
-    Effect.gen(function*() {
-      const { visit } = yield* Browser
-      const run = Effect.runPromiseWith(yield* Effect.context<SqlClient>())
-      yield* dead("more.came", 2)
-      yield* visit(`${yield* Served}#/dead?type=more.came`, { expected: /409 \(Conflict\)/ }, async (page) => {
-        await page.getByRole("button", { name: "Discard all matching…" }).click()
-        await page.getByRole("dialog").getByText("2 entries", { exact: true }).waitFor()
-        await run(dead("more.came", 1))
-        await confirm(page, "Discard 2")
-        await page.locator(".notice.failed").waitFor()
-        await page.getByRole("dialog").getByText("3 entries", { exact: true }).waitFor()
-        await page.keyboard.press("Escape")
-      })
-      assert.deepStrictEqual(yield* statusesOf("more.came"), [{ status: "dead", discarded: false, count: 3 }])
-    }))
-
-  it.effect("discards one entry from its own page", () =>
-    Effect.gen(function*() {
-      const { visit } = yield* Browser
-      const [id = ""] = yield* dead("one.discarded", 1)
-      yield* visit(`${yield* Served}#/entries/${id}`, {}, async (page) => {
-        await page.getByRole("button", { name: "Discard…" }).click()
-        await confirm(page, "Discard 1")
-        await noticed(page, "1 entry given up.")
-        await page.getByText("Discarded: given up by somebody").waitFor()
-        assert.strictEqual(await page.getByRole("button", { name: "Redrive…" }).count(), 0)
-      })
-      assert.deepStrictEqual(yield* statusesOf("one.discarded"), [{ status: "dead", discarded: true, count: 1 }])
-    }))
-
   it.effect("unblocks a key, redrives a head, and discards one", () =>
     Effect.gen(function*() {
       const { visit } = yield* Browser
@@ -134,88 +42,98 @@ export const actions = (it: Vitest.MethodsNonLive<Browser | Served | SqlClient>)
       ])
     }))
 
-  it.effect("pauses and resumes a type, and a destination", () =>
+  it.effect("pauses and resumes a type, and a destination, by the form", () =>
     Effect.gen(function*() {
       const { visit } = yield* Browser
       const sql = yield* SqlClient
+      const paused = sql`
+        SELECT kind, name FROM zakops.flow WHERE paused_at IS NOT NULL AND name IN ('paused.here', 'warehouse') ORDER BY kind`
+      const run = Effect.runPromiseWith(yield* Effect.context<never>())
       yield* visit(`${yield* Served}#/flow`, {}, async (page) => {
+        const button = page.getByRole("button", { name: "Pause", exact: true })
+        assert.isTrue(await button.isDisabled())
         await page.getByLabel("Event type").fill("paused.here")
-        await page.getByRole("button", { name: "Pause", exact: true }).click()
+        await button.click()
         await noticed(page, "paused.here is paused.")
-        await page.locator("tbody tr").filter({ hasText: "paused.here" }).getByRole("button", { name: "Resume" })
-          .click()
-        await confirm(page, "Resume")
-        await noticed(page, "paused.here is resumed.")
-        await goTo(page, "#/", "Overview")
+        await page.getByLabel("What", { exact: true }).selectOption("destination")
+        await page.getByLabel("Destination").fill("warehouse")
+        await button.click()
+        await noticed(page, "warehouse is paused.")
+        await page.getByLabel("Destination").fill("warehouse")
+        await button.click()
+        await noticed(page, "warehouse was paused already.")
+        assert.deepStrictEqual(await run(paused), [
+          { kind: "destination", name: "warehouse" },
+          { kind: "type", name: "paused.here" }
+        ])
+        for (const [name, kind] of [["paused.here", "event type"], ["warehouse", "destination"]] as const) {
+          const row = page.locator("tbody tr").filter({ hasText: name })
+          await row.getByRole("cell", { name: kind, exact: true }).waitFor()
+          await row.getByRole("button", { name: "Resume" }).click()
+          await confirm(page, "Resume")
+          await noticed(page, `${name} is resumed.`)
+          await row.waitFor({ state: "detached" })
+        }
+      })
+      assert.deepStrictEqual(yield* paused, [])
+      assert.deepInclude(yield* lastDeed, { action: "resume", filter: { destination: "warehouse" } })
+    }))
+
+  it.effect("pauses and resumes a destination where it is shown", () =>
+    Effect.gen(function*() {
+      const { visit } = yield* Browser
+      const sql = yield* SqlClient
+      const paused = sql`SELECT kind, name FROM zakops.flow WHERE paused_at IS NOT NULL AND name = 'crm'`
+      const run = Effect.runPromiseWith(yield* Effect.context<never>())
+      yield* visit(yield* Served, {}, async (page) => {
         const crm = page.getByRole("row").filter({ has: page.getByText("crm", { exact: true }) })
         await crm.getByRole("button", { name: "Pause crm" }).click()
         await confirm(page, "Pause")
         await crm.getByText("paused").waitFor()
+        assert.deepStrictEqual(await run(paused), [{ kind: "destination", name: "crm" }])
+        await crm.getByRole("button", { name: "Resume crm" }).click()
+        await confirm(page, "Resume")
+        await crm.getByText("paused").waitFor({ state: "detached" })
       })
-      assert.deepStrictEqual(
-        yield* sql`SELECT kind, name FROM zakops.flow WHERE paused_at IS NOT NULL AND name IN ('paused.here', 'crm')`,
-        [{ kind: "destination", name: "crm" }]
-      )
-      yield* sql`DELETE FROM zakops.flow WHERE name = 'crm'`
+      assert.deepStrictEqual(yield* paused, [])
     }))
 
-  it.effect("has parked events tried again, and gives others up", () =>
+  it.effect("deletes what is old, of each kind, after counting it", () =>
     Effect.gen(function*() {
       const { visit } = yield* Browser
       const sql = yield* SqlClient
-      yield* visit(`${yield* Served}#/consumers`, {}, async (page) => {
-        await page.getByRole("link", { name: "3 parked by mailer" }).click()
-        const rows = page.getByRole("table", { name: "Events parked by mailer" }).locator("tbody tr")
-        await rows.filter({ hasText: "mailbox unavailable" }).getByRole("checkbox").check()
-        await page.getByRole("button", { name: "Retry 1…" }).click()
-        await confirm(page, "Retry")
-        await noticed(page, /will be tried again by whoever runs it/)
-        await page.getByRole("button", { name: "Discard all…" }).click()
-        await confirm(page, "Discard")
-        await noticed(page, /given up by mailer/)
-        await page.getByText("It has parked nothing.").waitFor()
-      })
-      assert.deepStrictEqual(yield* sql`SELECT 1 FROM zakops.parked_events WHERE subscription = 'mailer'`, [])
-    }))
-
-  it.effect("asks for a rebuild of a projection, and for another version to be live", () =>
-    Effect.gen(function*() {
-      const { visit } = yield* Browser
-      const sql = yield* SqlClient
-      yield* visit(`${yield* Served}#/consumers`, {}, async (page) => {
-        await page.getByRole("button", { name: "Rebuild pipeline v1" }).click()
-        await confirm(page, "Rebuild")
-        await noticed(page, /pipeline v1 will be emptied and built anew/)
-        await page.getByText("rebuilding").waitFor()
-        await page.getByRole("button", { name: "Make live pipeline v2" }).click()
-        await confirm(page, "Make live")
-        await noticed(page, /pipeline v2 will be live/)
-      })
-      assert.deepStrictEqual(
-        yield* sql`SELECT version, reset_requested, switch_requested FROM zakops.projections WHERE name = 'pipeline' ORDER BY version`,
-        [
-          { version: 1, reset_requested: true, switch_requested: false },
-          { version: 2, reset_requested: false, switch_requested: true }
-        ]
-      )
-    }))
-
-  it.effect("deletes what is old, after counting it", () =>
-    Effect.gen(function*() {
-      const { visit } = yield* Browser
-      const old = 400 * 86_400
-      yield* putEntries([{ type: "long.ago", status: "delivered", ago: old }, {
-        type: "long.ago",
-        status: "delivered",
-        ago: old
-      }])
+      const old = { type: "long.ago", ago: 400 * 86_400 } as const
+      yield* putEntries([
+        ...Array.from({ length: 2 }, () => ({ ...old, status: "delivered" }) as const),
+        ...Array.from({ length: 3 }, () => ({ ...old, status: "dead", attempts: 2, error: "refused" }) as const),
+        { ...old, status: "dead", discarded: true }
+      ])
+      yield* sql`UPDATE zakops.outbox SET discarded_at = died_at WHERE event_type = 'long.ago' AND discarded_at IS NOT NULL`
       yield* visit(`${yield* Served}#/doctor`, {}, async (page) => {
+        const count = page.getByRole("button", { name: "Count…" })
+        await page.getByLabel("Older than").fill("a year")
+        assert.isTrue(await count.isDisabled())
         await page.getByLabel("Older than").fill("365d")
-        await page.getByRole("button", { name: "Count…" }).click()
-        await page.getByRole("dialog").getByText("2 would be deleted").waitFor()
-        await confirm(page, "Delete")
-        await noticed(page, "2 rows deleted.")
+        for (
+          const [kind, many, rows] of [
+            ["attempts", 6, "6 rows deleted."],
+            ["delivered", 2, "2 rows deleted."],
+            ["dead", 3, "3 rows deleted."],
+            ["discarded", 1, "1 row deleted."]
+          ] as const
+        ) {
+          await page.getByLabel("What", { exact: true }).selectOption(kind)
+          await count.click()
+          await page.getByRole("dialog").getByText(`${many} would be deleted`).waitFor()
+          await confirm(page, "Delete")
+          await noticed(page, rows)
+        }
+        // Nothing is left to be deleted.
+        await count.click()
+        await page.getByRole("dialog").getByText("0 would be deleted").waitFor()
+        assert.isTrue(await page.getByRole("dialog").getByRole("button", { name: "Delete" }).isDisabled())
       })
       assert.deepStrictEqual(yield* statusesOf("long.ago"), [])
+      assert.deepInclude(yield* lastDeed, { action: "purge", count: 1 })
     }))
 }

@@ -8,6 +8,8 @@ import * as TestDatabase from "../support/TestDatabase.ts"
 import { access } from "./access.ts"
 import { actions } from "./actions.ts"
 import { Browser, findBrowser } from "./Browser.ts"
+import { consumerActions } from "./consumerActions.ts"
+import { deadLetters } from "./deadLetters.ts"
 import { docs } from "./docs.ts"
 import { keyboard } from "./keyboard.ts"
 import { live } from "./live.ts"
@@ -34,6 +36,8 @@ if (executablePath !== undefined) {
     access(it)
     docs(it)
     live(it)
+    deadLetters(it)
+    consumerActions(it)
     actions(it)
   })
 }
