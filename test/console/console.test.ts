@@ -11,7 +11,10 @@ import { Browser, findBrowser } from "./Browser.ts"
 import { consumerActions } from "./consumerActions.ts"
 import { deadLetters } from "./deadLetters.ts"
 import { docs } from "./docs.ts"
+import { filters } from "./filters.ts"
+import { frame } from "./frame.ts"
 import { keyboard } from "./keyboard.ts"
+import { links } from "./links.ts"
 import { live } from "./live.ts"
 import { pages } from "./pages.ts"
 import { paging } from "./paging.ts"
@@ -35,6 +38,9 @@ if (executablePath !== undefined) {
     keyboard(it)
     access(it)
     docs(it)
+    frame(it)
+    filters(it)
+    links(it)
     live(it)
     deadLetters(it)
     consumerActions(it)

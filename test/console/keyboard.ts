@@ -4,7 +4,7 @@ import type { Vitest } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { SqlClient } from "effect/sql/SqlClient"
 import { Browser } from "./Browser.ts"
-import { noticed, rowsAre } from "./looks.ts"
+import { noticed, rowsAre, until } from "./looks.ts"
 import { Served } from "./servers.ts"
 import { putEntries } from "./putEntries.ts"
 
@@ -73,5 +73,55 @@ export const keyboard = (it: Vitest.MethodsNonLive<Browser | Served | SqlClient>
         await page.getByRole("heading", { level: 1, name: "Entries" }).waitFor()
         assert.strictEqual(await page.getByRole("dialog").count(), 0)
       })
+    }))
+
+  it.effect("walks the rows of a table there and back, and leads past the navigation", () =>
+    Effect.gen(function*() {
+      const { visit } = yield* Browser
+      yield* visit(`${yield* Served}#/streams?aggregateType=deal`, {}, async (page) => {
+        const keys = page.keyboard
+        const isAt = (text: string) => until(async () => String(await page.evaluate(focused)).includes(text))
+        await page.locator("tbody tr").first().waitFor()
+        await keys.press("Tab")
+        await keys.press("Enter")
+        await isAt("Streams")
+        for (const [key, row] of [["j", "d-10"], ["j", "d-11"], ["j", "d-12"], ["k", "d-11"], ["k", "d-10"]] as const) {
+          await keys.press(key)
+          await isAt(row)
+        }
+        await keys.press("Enter")
+        await page.getByRole("heading", { level: 1, name: "deal d-10" }).waitFor()
+      })
+    }))
+
+  it.effect("pauses a type and resumes it without a mouse", () =>
+    Effect.gen(function*() {
+      const { visit } = yield* Browser
+      const sql = yield* SqlClient
+      const paused = sql`SELECT 1 AS one FROM zakops.flow WHERE name = 'held.by.hand' AND paused_at IS NOT NULL`
+      const run = Effect.runPromiseWith(yield* Effect.context<never>())
+      yield* visit(`${yield* Served}#/flow`, {}, async (page) => {
+        const keys = page.keyboard
+        const reach = async (name: string) => {
+          const button = page.getByRole("button", { name, exact: true })
+          for (let n = 0; n < 60 && !(await button.evaluate((one) => one.matches(":focus"))); n++) {
+            await keys.press("Tab")
+          }
+          assert.isTrue(await button.evaluate((one) => one.matches(":focus")), name)
+        }
+        await page.getByLabel("Event type").focus()
+        await keys.type("held.by.hand")
+        await keys.press("Enter")
+        await noticed(page, "held.by.hand is paused.")
+        assert.lengthOf(await run(paused), 1)
+        await page.getByRole("row").filter({ hasText: "held.by.hand" }).waitFor()
+        await reach("Resume held.by.hand")
+        await keys.press("Enter")
+        await reach("Resume")
+        await keys.press("Enter")
+        await noticed(page, "held.by.hand is resumed.")
+        await page.getByRole("dialog").waitFor({ state: "detached" })
+      })
+      assert.lengthOf(yield* paused, 0)
     }))
 }
