@@ -33,7 +33,6 @@ const Live = (path: string) =>
 if (executablePath !== undefined) {
   layer(Live(executablePath), { excludeTestServices: true, timeout: "5 minutes" })("the console", (it) => {
     pages(it)
-    paging(it)
     safety(it)
     keyboard(it)
     access(it)
@@ -45,5 +44,7 @@ if (executablePath !== undefined) {
     deadLetters(it)
     consumerActions(it)
     actions(it)
+    // Last: what it puts into the log stays there.
+    paging(it)
   })
 }

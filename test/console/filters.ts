@@ -95,21 +95,6 @@ const forms: ReadonlyArray<Form> = [
   }
 ]
 
-/** Walks to the second page of 60 and back, and gives what stands in the first row of each. */
-const walk = async (page: Page, rows = "tbody tr") => {
-  const areShown = (count: number) => until(async () => await page.locator(rows).count() === count)
-  await areShown(50)
-  const first = await page.locator(rows).first().textContent()
-  await page.getByRole("link", { name: /^(Next page|Earlier)$/ }).click()
-  await areShown(10)
-  assert.notStrictEqual(await page.locator(rows).first().textContent(), first)
-  assert.strictEqual(await page.getByRole("link", { name: /^(Next page|Earlier)$/ }).count(), 0)
-  await page.getByRole("link", { name: /^(First page|Latest)$/ }).click()
-  await areShown(50)
-  await page.goBack()
-  await areShown(10)
-}
-
 export const filters = (it: Vitest.MethodsNonLive<Browser | Served | SqlClient | World>) => {
   it.effect("keeps every filter of every list in the address, and opens there with them", () =>
     Effect.gen(function*() {
@@ -164,37 +149,6 @@ export const filters = (it: Vitest.MethodsNonLive<Browser | Served | SqlClient |
         await page.getByLabel("Correlation id").fill("order 66")
         await wrong.waitFor()
       })
-    }))
-
-  it.effect("walks the pages of its lists, there and back", () =>
-    Effect.gen(function*() {
-      const { visit } = yield* Browser
-      const sql = yield* SqlClient
-      yield* putEntries(Array.from({ length: 60 }, (_, n) =>
-        ({ type: "many.pages", status: "dead", error: `no. ${n}`, deal: `page-${n}` }) as const))
-      yield* sql`
-        INSERT INTO zakops.agent_events (id, correlation_id, aggregate_type, aggregate_id, event_type, event_data, created_at, stream_version)
-        SELECT gen_random_uuid(), gen_random_uuid(), 'long', 'one', 'long.went_on', '{}', clock_timestamp(), n FROM generate_series(1, 60) AS n`
-      yield* sql`
-        INSERT INTO zakops.streams (aggregate_type, aggregate_id, version, xid)
-        SELECT 'many', to_char(n, '000'), 1, pg_current_xact_id() FROM generate_series(1, 60) AS n`
-      yield* sql`
-        INSERT INTO zakops.audit (at, by, action, filter, count)
-        SELECT clock_timestamp(), 'busybody', 'redrive', jsonb_build_object('n', n), n FROM generate_series(1, 60) AS n`
-      yield* visit(yield* Served, {}, async (page) => {
-        await goTo(page, "#/entries?type=many.pages", "Entries")
-        await walk(page)
-        await goTo(page, "#/dead?type=many.pages", "Dead letters")
-        await walk(page)
-        await goTo(page, "#/streams?aggregateType=many", "Streams")
-        await walk(page)
-        await goTo(page, "#/audit?by=busybody", "Audit")
-        await walk(page)
-        await goTo(page, "#/streams/long/one", "long one")
-        await walk(page, ".event")
-      })
-      yield* sql`DELETE FROM zakops.outbox WHERE event_type = 'many.pages'`
-      yield* sql`DELETE FROM zakops.streams WHERE aggregate_type = 'many'`
     }))
 
   it.effect("opens an entry by its id, and says which ids none has", () =>
