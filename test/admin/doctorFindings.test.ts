@@ -198,17 +198,19 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the doctor", (it) => {
       yield* execute(
         `INSERT INTO zakops.projections (name, version, status, can_reset, error, created_at) VALUES ('totals', 2, 'live', true, 'no', now())`,
         `INSERT INTO zakops.parked_events (subscription, event_id, xid, position, reason, error, attempts, parked_at)
-          VALUES ('mailer', gen_random_uuid(), '1', 1, 'failed', 'no', 3, now())`,
+          VALUES ('ann''s mailer', gen_random_uuid(), '1', 1, 'failed', 'no', 3, now())`,
         `INSERT INTO zakops.agent_events (id, event_type, created_at) VALUES (gen_random_uuid(), 'a', now() - interval '1 day')`,
         `INSERT INTO zakops.checkpoints (subscription, xid, position, updated_at) VALUES ('mailer', '1', 0, now() - interval '1 day')`,
         `INSERT INTO zakops.checkpoints (subscription, xid, position, updated_at, lease_until)
           VALUES ('busy', '1', 0, now() - interval '1 day', now() + interval '10 seconds')`
       )
-      assert.deepStrictEqual(lines(yield* look(subscriptions)), [
+      const found = yield* look(subscriptions)
+      assert.deepStrictEqual(lines(found), [
         "serious: version 2 of the projection totals has stopped",
-        "warning: mailer has set 1 events aside",
+        "warning: ann's mailer has set 1 events aside",
         "warning: nobody runs mailer"
       ])
+      assert.include(found[1]?.fix, "zakops consumers retry 'ann'\\''s mailer' --all")
       yield* emptyTables
     }))
 

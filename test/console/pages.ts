@@ -59,7 +59,18 @@ const visitedIn = ({ hostileId, routedId }: World["Service"]): ReadonlyArray<Vis
     shows: text("deal.stage_changed", "State at version 1", `"Office in Lyon"`)
   },
   { hash: "#/tail", heading: "Tail", shows: text("action.added", "live") },
-  { hash: "#/doctor", heading: "Doctor", shows: text("retention", "ok") },
+  {
+    hash: "#/doctor",
+    heading: "Doctor",
+    shows: async (page) => {
+      await text("retention", "ok", "notice")(page)
+      // A finding that is a notice is not one of those that tell what was done.
+      const shadows = await page.evaluate(
+        `[...document.querySelectorAll(".checks li")].map((row) => getComputedStyle(row).boxShadow)`
+      ) as ReadonlyArray<string>
+      assert.deepStrictEqual([...new Set(shadows)], ["none"])
+    }
+  },
   { hash: "#/audit", heading: "Audit", shows: text("redrive", "jon", "212") },
   { hash: "#/nowhere/at/all", heading: "No such page", shows: text("The address leads nowhere") }
 ]

@@ -45,6 +45,10 @@ export const orOk = (findings: ReadonlyArray<Finding>, check: string, title: str
 export const some = (names: ReadonlyArray<string>, most = 5): string =>
   names.length <= most ? names.join(", ") : `${names.slice(0, most).join(", ")} and ${names.length - most} more`
 
+/** A name as a word of a command line. */
+export const shellWord = (name: string): string =>
+  /^[\w./:@-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`
+
 /** A time that has passed, in the largest unit that says enough. */
 export const span = (seconds: number): string => {
   const whole = Math.max(0, Math.round(seconds))

@@ -1,7 +1,7 @@
 /** Subscriptions and projections that stand still, or that have set events aside. */
 import * as Effect from "effect/Effect"
 import type { Check } from "./Check.ts"
-import { finding, orOk, span } from "./Check.ts"
+import { finding, orOk, shellWord, span } from "./Check.ts"
 import type { Finding } from "./Finding.ts"
 
 const name = "subscriptions"
@@ -32,7 +32,9 @@ export const subscriptions: Check = {
         "warning",
         `${subscription} has set ${count} events aside`,
         "it goes on without them, and without those of the same aggregate behind them",
-        "zakops projections status NAME; zakops projections retry NAME --all, when the cause is mended"
+        `zakops consumers parked ${shellWord(subscription)}; zakops consumers retry ${
+          shellWord(subscription)
+        } --all, when the cause is mended`
       ))
     }
     // Nobody holds it, and there is something to read.

@@ -28,7 +28,7 @@ export const DoctorPage = () => {
       {data === undefined ? error === undefined && <p className="empty">Examining…</p> : (
         <ul className="checks panel">
           {data.findings.toSorted(byWeight).map(({ check, detail, fix, severity, title }) => (
-            <li key={check + title} className={severity}>
+            <li key={check + title} className={severity === "ok" ? "ok" : undefined}>
               <Status state={severity} />
               <div>
                 <h2>{title}</h2>
