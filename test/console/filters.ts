@@ -96,18 +96,23 @@ const forms: ReadonlyArray<Form> = [
 ]
 
 export const filters = (it: Vitest.MethodsNonLive<Browser | Served | SqlClient | World>) => {
-  it.effect("keeps every filter of every list in the address, and opens there with them", () =>
+  it.effect("asks by every filter of every list, keeps it in the address, and opens there with it", () =>
     Effect.gen(function*() {
       const { visit } = yield* Browser
       yield* visit(yield* Served, {}, async (page) => {
         for (const { fields, hash, heading, rows, some } of forms) {
           await goTo(page, hash, heading)
           const form = page.locator("form.filters")
-          for (const [n, [label, , value]] of fields.entries()) {
+          for (const [n, [label, name, value]] of fields.entries()) {
             const field = form.getByLabel(label, { exact: true })
-            if (await field.evaluate((element) => element.tagName === "SELECT")) await field.selectOption(value)
-            else await field.fill(value)
-            await queryIs(page, Object.fromEntries(fields.slice(0, n + 1).map(([, name, given]) => [name, given])))
+            const enter = await field.evaluate((element) => element.tagName === "SELECT")
+              ? () => field.selectOption(value)
+              : () => field.fill(value)
+            await Promise.all([
+              page.waitForRequest((request) => new URL(request.url()).searchParams.get(name) === value),
+              enter()
+            ])
+            await queryIs(page, Object.fromEntries(fields.slice(0, n + 1).map(([, one, given]) => [one, given])))
           }
           const left = () => until(async () => await page.locator(rows).count() === some)
           await left()
