@@ -156,6 +156,20 @@ export const filters = (it: Vitest.MethodsNonLive<Browser | Served | SqlClient |
       })
     }))
 
+  it.effect("leaves out where ids begin until it is told of which type", () =>
+    Effect.gen(function*() {
+      const { visit } = yield* Browser
+      yield* visit(`${yield* Served}#/streams?from=d-20`, {}, async (page) => {
+        const left = page.getByText("Ids from needs an aggregate type: it is left out.")
+        await left.waitFor()
+        await page.getByText("d-10", { exact: true }).waitFor()
+        await page.getByLabel("Aggregate type").fill("deal")
+        await left.waitFor({ state: "detached" })
+        await page.getByText("d-10", { exact: true }).waitFor({ state: "detached" })
+        await page.getByText("d-20", { exact: true }).waitFor()
+      })
+    }))
+
   it.effect("opens an entry by its id, and says which ids none has", () =>
     Effect.gen(function*() {
       const { visit } = yield* Browser

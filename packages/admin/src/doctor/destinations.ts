@@ -1,7 +1,7 @@
 /** What the workers say of their destinations and of themselves. */
 import * as Effect from "effect/Effect"
 import type { Check } from "./Check.ts"
-import { finding, orOk, some, span } from "./Check.ts"
+import { finding, orOk, shellWord, some, span } from "./Check.ts"
 import type { Finding } from "./Finding.ts"
 
 const name = "destinations"
@@ -64,7 +64,7 @@ export const destinations: Check = {
         "notice",
         `the ${kind} ${paused} is paused`,
         `for ${span(seconds)}, by ${by}`,
-        `zakops resume --${kind} ${paused}`
+        `zakops resume --${kind} ${shellWord(paused)}`
       ))
     }
     return orOk(found, name, "no destination is down, and nothing is paused", `${named(workers).length} workers`)

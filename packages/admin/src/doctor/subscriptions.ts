@@ -20,7 +20,9 @@ export const subscriptions: Check = {
         "serious",
         `version ${version} of the projection ${projection} has stopped`,
         error,
-        `zakops projections status ${projection}; deploy a build that can go on, or zakops projections rebuild ${projection}`
+        `zakops projections status ${
+          shellWord(projection)
+        }; deploy a build that can go on, or zakops projections rebuild ${shellWord(projection)}`
       ))
     }
     const parked = yield* sql<{ subscription: string; count: number }>`

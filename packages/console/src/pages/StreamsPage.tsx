@@ -24,7 +24,10 @@ const columns: ReadonlyArray<Column<StreamSummary>> = [
 ]
 
 export const StreamsPage = ({ query }: { readonly query: Readonly<Record<string, string>> }) => {
-  const asked = pick(query, ["aggregateType", "from", "after"])
+  const given = pick(query, ["aggregateType", "from", "after"])
+  // Where ids begin is a question about those of one type.
+  const fromNowhere = given.from !== undefined && given.aggregateType === undefined
+  const asked = fromNowhere ? pick(query, ["after"]) : given
   const { data, error, refresh } = usePolled(
     `streams ${JSON.stringify(asked)}`,
     (api) => api.streams.list({ query: asked }),
@@ -42,6 +45,7 @@ export const StreamsPage = ({ query }: { readonly query: Readonly<Record<string,
         <TextFilter name="aggregateType" label="Aggregate type" value={query["aggregateType"]} first />
         <TextFilter name="from" label="Ids from" value={query["from"]} />
       </form>
+      <Problem error={fromNowhere ? "Ids from needs an aggregate type: it is left out." : undefined} />
       <Problem error={error} again={refresh} />
       {data === undefined ? error === undefined && <p className="empty">…</p> : (
         <>
