@@ -14,6 +14,7 @@ import * as second from "./0002_event_sourcing.ts"
 import * as third from "./0003_delivery.ts"
 import * as fourth from "./0004_destinations_and_workers.ts"
 import * as fifth from "./0005_room_for_the_claim.ts"
+import * as sixth from "./0006_order_of_the_parked.ts"
 import type { InvalidSchemaName, Tables } from "./SchemaName.ts"
 import { schemaName, tables } from "./SchemaName.ts"
 
@@ -30,7 +31,8 @@ export const migrations: ReadonlyArray<Migration> = [
   { id: 2, name: "event_sourcing", statements: second.statements },
   { id: 3, name: "delivery", statements: third.statements },
   { id: 4, name: "destinations_and_workers", statements: fourth.statements },
-  { id: 5, name: "room_for_the_claim", statements: fifth.statements }
+  { id: 5, name: "room_for_the_claim", statements: fifth.statements },
+  { id: 6, name: "order_of_the_parked", statements: sixth.statements }
 ]
 
 const newest = Math.max(...migrations.map((migration) => migration.id))

@@ -210,6 +210,10 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the doctor", (it) => {
         "warning: ann's mailer has set 1 events aside",
         "warning: nobody runs mailer"
       ])
+      assert.match(
+        found[2]?.fix ?? "",
+        /: DELETE FROM "zakops"\."parked_events" WHERE subscription = 'mailer'; DELETE FROM /
+      )
       assert.include(found[1]?.fix, "zakops consumers retry 'ann'\\''s mailer' --all")
       yield* emptyTables
     }))

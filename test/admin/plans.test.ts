@@ -48,6 +48,8 @@ const fill = Effect.gen(function*() {
   yield* sql`INSERT INTO zakops.agent_events (id, correlation_id, event_type, event_data, created_at)
     SELECT gen_random_uuid(), gen_random_uuid(), 'deal.made', '{}', now() FROM generate_series(1, 20000) AS n`
   yield* sql`INSERT INTO zakops.checkpoints (subscription, xid, position, updated_at) VALUES ('reader', '1', 0, now())`
+  yield* sql`INSERT INTO zakops.parked_events (subscription, event_id, xid, position, reason, error, attempts, parked_at)
+    SELECT 'reader', id, xid, position, 'failed', 'refused', 1, now() FROM zakops.agent_events LIMIT 5000`
 })
 
 const analysed = Effect.gen(function*() {
@@ -149,6 +151,12 @@ for (const [when, prepare] of [["never analysed", Effect.void], ["analysed", ana
           assertWalks("after a cursor", yield* plansOf(log, streams.log(filter, { after: "1:7" }), within), [
             "agent_events_order"
           ])
+        }
+        const { parked } = yield* Consumers
+        for (const page of [{}, { after: Buffer.from(`["parked","5","7"]`).toString("base64url") }]) {
+          const plans = yield* plansOf(`"zakops"."parked_events"`, parked("reader", page), within)
+          assertWalks("what is parked", plans, ["parked_events_order", "agent_events_pkey"])
+          assert.deepStrictEqual(plans.flatMap(({ scanned }) => scanned), [], "what is parked")
         }
         assertWalks("subscriptions", yield* plansOf(log, (yield* Consumers).list, within), ["agent_events_order"])
       }))

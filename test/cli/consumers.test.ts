@@ -37,14 +37,24 @@ layer(TestDatabase.layer, { excludeTestServices: true })("zakops consumers", (it
 
       assert.match(yield* printed("consumers", "retry", "mails", "--all", "--by", "ann"), /^2 parked events will be /)
       assert.strictEqual(
-        yield* printed("consumers", "discard", "mails", "--id", first, "--json"),
+        yield* printed("consumers", "discard", "mails", "--id", second, "--json"),
         "{\n  \"discarded\": 1\n}\n"
       )
-      assert.notInclude(yield* printed("consumers", "parked", "mails"), first)
+      assert.notInclude(yield* printed("consumers", "parked", "mails"), second)
+      assert.strictEqual(
+        yield* printed("consumers", "parked", "mails", "--after", after),
+        "it has parked nothing after these\n"
+      )
       assert.deepStrictEqual((yield* auditRows).map(({ action, count }) => [action, count]), [
         ["retry parked", 2],
         ["discard parked", 1]
       ])
+
+      // Its place is gone, and what it has set aside is not.
+      const sql = yield* SqlClient
+      yield* sql`DELETE FROM zakops.checkpoints`
+      assert.strictEqual(yield* printed("consumers", "discard", "mails", "--all"), "1 parked events are discarded\n")
+      assert.strictEqual((yield* onDatabase("consumers", "parked", "mails")).code, 4)
     }))
 
   it.effect("knows no other subscription, and changes nothing that was not named", () =>

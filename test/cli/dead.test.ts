@@ -43,10 +43,10 @@ layer(TestDatabase.layer, { excludeTestServices: true })("zakops dead", (it) => 
       assert.notInclude(yield* shown("dead list --newer-than 1h --type deal.made"), last)
       const page = JSON.parse(yield* shown("dead list --limit 1 --json")) as {
         readonly count: number
-        readonly entries: ReadonlyArray<{ readonly id: string }>
+        readonly items: ReadonlyArray<{ readonly id: string }>
         readonly next: string
       }
-      assert.deepStrictEqual([page.count, page.entries.map(({ id }) => id)], [3, [last]])
+      assert.deepStrictEqual([page.count, page.items.map(({ id }) => id)], [3, [last]])
       assert.include(yield* shown(`dead list --limit 1 --after ${page.next}`), blocking)
       assert.match(yield* shown("dead groups type"), /^type +count .*\ndeal\.made +2 .*\ndeal\.lost +1 /)
     }))
@@ -101,8 +101,8 @@ layer(TestDatabase.layer, { excludeTestServices: true })("zakops dead", (it) => 
       ])
       assert.match(yield* shown("keys blocked"), new RegExp(`^key +waiting .*\na +1 +\\S+ +${head} `))
       const page = yield* shown("keys blocked --limit 1 --json")
-      const { keys, next } = JSON.parse(page) as { readonly keys: ReadonlyArray<unknown>; readonly next: string }
-      assert.deepInclude(keys[0], { key: "a", headId: head })
+      const { items, next } = JSON.parse(page) as { readonly items: ReadonlyArray<unknown>; readonly next: string }
+      assert.deepInclude(items[0], { key: "a", headId: head })
       assert.include(yield* shown("keys blocked --limit 1"), `\n\nthose after them: --after ${next}\n`)
       assert.match(yield* shown(`keys blocked --limit 1 --after ${next}`), new RegExp(`\nb +0 +\\S+ +${other} .*\n$`))
       assert.include(yield* shown("keys unblock a --by jane"), `a goes on without ${head}`)

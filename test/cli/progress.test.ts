@@ -4,30 +4,14 @@ import { withBar, withTime } from "@zakops/cli/progress"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
-
-/** stderr for the time of the test: a terminal or none, and what is written to it. */
-const stderr = (isTTY: boolean) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const { isTTY: wasTTY, write } = process.stderr
-      const written: Array<string> = []
-      process.stderr.isTTY = isTTY
-      process.stderr.write = (text: string | Uint8Array) => written.push(String(text)) > 0
-      return { written, wasTTY, write }
-    }),
-    ({ wasTTY, write }) =>
-      Effect.sync(() => {
-        process.stderr.isTTY = wasTTY
-        process.stderr.write = write
-      })
-  )
+import { stderr } from "../support/stderr.ts"
 
 const fourTimes = Effect.suspend(() => {
   let asked = 0
   return Effect.succeed({
     asked: () => asked,
     read: Effect.suspend(() =>
-      ++asked === 2 ? Effect.fail("the database is away") : Effect.succeed({ done: asked, total: 4 })
+      ++asked === 2 ? Effect.fail("the database is away") : Effect.succeed({ label: "building", done: asked, total: 4 })
     )
   })
 })
@@ -37,7 +21,7 @@ describe("progress", () => {
     Effect.gen(function*() {
       const { written } = yield* stderr(true)
       const { read } = yield* fourTimes
-      const work = yield* Effect.forkChild(withBar("building", read)(Effect.as(Effect.sleep("700 millis"), "done")))
+      const work = yield* Effect.forkChild(withBar(read)(Effect.as(Effect.sleep("700 millis"), "done")))
       for (const _ of [1, 2, 3]) yield* TestClock.adjust("250 millis")
       assert.strictEqual(yield* Fiber.join(work), "done")
       const bar = (done: number, filled: number) =>
@@ -58,7 +42,7 @@ describe("progress", () => {
     Effect.gen(function*() {
       const { written } = yield* stderr(false)
       const { asked, read } = yield* fourTimes
-      const work = yield* Effect.forkChild(withBar("building", read)(withTime("building")(Effect.sleep("1 second"))))
+      const work = yield* Effect.forkChild(withBar(read)(withTime("building")(Effect.sleep("1 second"))))
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(work)
       assert.deepStrictEqual([asked(), written], [0, []])

@@ -6,11 +6,14 @@ import { listParked } from "@zakops/event-store/parkedEvents"
 import { run as runProjection } from "@zakops/event-store/runProjection"
 import * as Database from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
 import { Counter } from "../support/counter.ts"
+import { printed } from "../support/commandLine.ts"
 import { eventually, services } from "../support/outbox.ts"
+import { stderr } from "../support/stderr.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 import { foldOfLog, makeTotalsTable, rowsOf, totals, totalsIn } from "../support/totals.ts"
 import { run } from "../support/commandLine.ts"
@@ -73,6 +76,39 @@ layer(Live, { excludeTestServices: true })("zakops projections", (it) => {
       assert.deepStrictEqual(yield* json("projections switch totals --version 1"), { switch: "totals", version: 1 })
     })))
 
+  it.effect("draws on a terminal how far a rebuild is, and that nobody runs it", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { execute } = yield* EventStore
+      const bars = { ...totalsIn("totals", 1), name: "bars" }
+      yield* execute(Counter, randomUUID(), { add: 1 })
+      const first = yield* Effect.forkChild(runProjection(bars, quick))
+      yield* eventually(Effect.map(zakops("projections list"), ({ stdout }) => /\nbars +1 +live +100%/.test(stdout)))
+      yield* Fiber.interrupt(first)
+      const { written } = yield* stderr(true)
+      const rebuilding = yield* Effect.forkChild(printed("projections", "rebuild", "bars", "--wait"))
+      const drawn = (text: string) => eventually(Effect.sync(() => written.some((line) => line.includes(text))))
+      yield* drawn(`\rnobody runs bars version 1 [${".".repeat(30)}] 0 of `)
+      yield* Effect.forkScoped(runProjection(bars, quick))
+      assert.match(
+        yield* Fiber.join(rebuilding),
+        /^version 1 of bars will be emptied .*\nbars version 1: live, 100% of the log read\n$/
+      )
+      assert.strictEqual(written.at(-1), "\r\u001b[K")
+    })))
+
+  it.effect("ends with a word where the version goes away meanwhile", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      yield* sql`INSERT INTO zakops.projections (name, version, status, can_reset, created_at) VALUES ('fleeting', 1, 'live', true, now())`
+      const rebuilding = yield* Effect.forkChild(zakops("projections rebuild fleeting --wait --json"))
+      const asked = sql`SELECT FROM zakops.projections WHERE name = 'fleeting' AND reset_requested`
+      yield* eventually(Effect.map(asked, (rows) => rows.length === 1))
+      yield* sql`DELETE FROM zakops.projections WHERE name = 'fleeting'`
+      const { code, stderr, stdout } = yield* Fiber.join(rebuilding)
+      assert.deepStrictEqual([code, stdout], [4, ""])
+      assert.strictEqual(stderr, "zakops: version 1 of fleeting is there no longer\n")
+    }))
+
   it.effect("shows parked events, and has them retried or discarded", () =>
     Effect.scoped(Effect.gen(function*() {
       const db = yield* Database.make
@@ -130,6 +166,7 @@ layer(Live, { excludeTestServices: true })("zakops projections", (it) => {
           ],
           ["projections retry totals", /^zakops: say which parked events/, 2],
           ["projections discard totals --id 7", /^zakops: --id is "7", which is no UUID/, 2],
+          [`projections retry totals --id ${randomUUID()}`, /^zakops: none of the events that --id names is parked/, 4],
           ["projections parked totals --after 7", /^zakops: after is "7", which no page of this list has given/, 2]
         ] as const
       ) {

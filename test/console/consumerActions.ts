@@ -81,7 +81,7 @@ export const consumerActions = (it: Vitest.MethodsNonLive<Browser | Served | Sql
         await page.getByRole("button", { name: "Rebuild pipeline v1" }).click()
         await confirm(page, "Rebuild")
         await noticed(page, /pipeline v1 will be emptied and built anew/)
-        await page.getByText("rebuilding").waitFor()
+        await page.getByText("rebuild asked for").waitFor()
         await page.getByRole("button", { name: "Make live pipeline v2" }).click()
         await confirm(page, "Make live")
         await noticed(page, /pipeline v2 will be live/)

@@ -55,11 +55,11 @@ const forms: ReadonlyArray<Form> = [
       ["Error contains", "error", "amount"],
       ["Event type", "type", "deal.stage_changed"],
       ["Ordering key", "key", "deal/d-77"],
-      ["Died in the last", "newerThan", "1h"],
+      ["Died in the last", "newerThan", "1d"],
       ["Died more than", "olderThan", "15m"]
     ],
     rows: "tbody tr",
-    some: 0
+    some: 1
   },
   {
     hash: "#/dead",

@@ -149,6 +149,8 @@ export const links = (it: Vitest.MethodsNonLive<Browser | Served | World | PgCli
       const { visit } = yield* Browser
       yield* visit(`${yield* Served}#/doctor`, {}, async (page) => {
         await page.locator(".checks li").first().waitFor()
+        // Stopped, the page asks for nothing by itself.
+        await page.getByRole("button", { name: "Live" }).click()
         await Promise.all([
           page.waitForResponse(/\/api\/doctor/),
           page.getByRole("button", { name: "Examine" }).click()

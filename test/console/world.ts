@@ -28,7 +28,7 @@ const deadLetters: ReadonlyArray<Entry> = [
     error: refused(4000 + n),
     ago: 900 - n * 31
   })),
-  { type: "deal.stage_changed", status: "dead", error: wrong, key: "deal/d-77", blocks: true, ago: 640, deal: "d-77" },
+  { type: "deal.stage_changed", status: "dead", error: wrong, key: "deal/d-77", blocks: true, ago: 1040, deal: "d-77" },
   { type: "deal.stage_changed", status: "pending", key: "deal/d-77", waitsFor: "key", ago: 600, deal: "d-77" },
   { type: "action.added", status: "pending", key: "deal/d-77", waitsFor: "key", ago: 580, deal: "d-77" },
   { type: "deal.created", status: "dead", error: timedOut(9), key: "deal/d-78", blocks: true, ago: 300, deal: "d-78" },

@@ -90,32 +90,36 @@ layer(Live, { excludeTestServices: true })("a projection", (it) => {
       assert.isAbove((yield* rowsOf("totals")).length, 0)
     }))
 
-  it.effect("equals the fold of the log after its process was killed behind any message that it sends to the server", () =>
-    Effect.gen(function*() {
-      yield* start
-      yield* happen(6, ["a", "b"])
-      const sql = yield* SqlClient
-      // Each process is to find them at its first look, and no transaction of another test file to hold them back.
-      yield* untilReadable
-      const afterMessages = Effect.fnUntraced(function*(sent: number) {
-        const table = `totals_killed_${sent}`
-        yield* makeTotalsTable(table)
-        // It renews no lease meanwhile: that would be messages that depend on how long it takes.
-        assert.strictEqual(yield* killed("sent", sent, 4, { TABLE: table, LEASE: "1 hour" }), "SIGKILL", table)
-        const progress = (yield* rowsOf(table)).length
-        const heir = yield* Effect.forkChild(run(totalsAt(table), quick))
-        // What it sent last may still be on its way, and take the lease after its death.
-        const runOut = sql`UPDATE zakops.checkpoints SET lease_until = now() - interval '1 second'
+  it.effect(
+    "equals the fold of the log after its process was killed behind any message that it sends to the server",
+    () =>
+      Effect.gen(function*() {
+        yield* start
+        yield* happen(6, ["a", "b"])
+        const sql = yield* SqlClient
+        // Each process is to find them at its first look, and no transaction of another test file to hold them back.
+        yield* untilReadable
+        const afterMessages = Effect.fnUntraced(function*(sent: number) {
+          const table = `totals_killed_${sent}`
+          yield* makeTotalsTable(table)
+          // It renews no lease meanwhile: that would be messages that depend on how long it takes.
+          assert.strictEqual(yield* killed("sent", sent, 4, { TABLE: table, LEASE: "1 hour" }), "SIGKILL", table)
+          const progress = (yield* rowsOf(table)).length
+          const heir = yield* Effect.forkChild(run(totalsAt(table), quick))
+          // What it sent last may still be on its way, and take the lease after its death.
+          const runOut = sql`UPDATE zakops.checkpoints SET lease_until = now() - interval '1 second'
           WHERE subscription = ${`projection ${table} v1`} AND runner <> ${`${hostname()}:${process.pid}`}`
-        yield* eventually(Effect.andThen(runOut, hasAll(table)))
-        yield* Fiber.interrupt(heir)
-        return progress
-      })
-      // Enough for it to connect, to handle two batches and to become live.
-      const progress = yield* Effect.forEach(Arr.range(1, 40), afterMessages, { concurrency: 4 })
-      assert.strictEqual(progress[0], 0, "before the first")
-      assert.strictEqual(progress.at(-1), 2, "and behind the last")
-    }))
+          yield* eventually(Effect.andThen(runOut, hasAll(table)))
+          yield* Fiber.interrupt(heir)
+          return progress
+        })
+        // Enough for it to connect, to handle two batches and to become live.
+        const progress = yield* Effect.forEach(Arr.range(1, 40), afterMessages, { concurrency: 4 })
+        assert.strictEqual(progress[0], 0, "before the first")
+        assert.strictEqual(progress.at(-1), 2, "and behind the last")
+      }),
+    180_000
+  )
 
   it.effect.prop(
     "equals the fold of the log, by batches of any size, with crashes at any event",

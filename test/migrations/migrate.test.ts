@@ -139,7 +139,7 @@ layer(TestDatabase.layerEmpty)("migrating", (it) => {
       const error = yield* Effect.flip(requireMigrated)
       assert.strictEqual(
         error.message,
-        "the tables in schema zakops are at version 0 and version 5 is needed: run \"zakops migrate\""
+        "the tables in schema zakops are at version 0 and version 6 is needed: run \"zakops migrate\""
       )
     }))
 
@@ -151,7 +151,7 @@ layer(TestDatabase.layerEmpty)("migrating", (it) => {
         promisify(execFile)(process.execPath, [script], { env: { ...process.env, DATABASE_URL } })
       )
       const outputs = yield* Effect.all(Arr.replicate(run, 8), { concurrency: "unbounded" })
-      assert.sameMembers(outputs.map(({ stdout }) => stdout), ["5", "0", "0", "0", "0", "0", "0", "0"])
+      assert.sameMembers(outputs.map(({ stdout }) => stdout), ["6", "0", "0", "0", "0", "0", "0", "0"])
       assert.deepStrictEqual(yield* migrate, [])
       yield* requireMigrated
     }))
@@ -180,7 +180,7 @@ layer(TestDatabase.layerEmpty)("migrating over an earlier system's tables", (it)
         sql`SELECT id, correlation_id, payload FROM zakops.agent_events ORDER BY id`
       ])
       const before = yield* read
-      assert.lengthOf(yield* migrate, 5)
+      assert.lengthOf(yield* migrate, 6)
       assert.deepStrictEqual(yield* migrate, [])
       assert.deepStrictEqual(yield* read, before)
       const states =

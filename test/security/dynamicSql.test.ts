@@ -48,6 +48,7 @@ const reviewed: Readonly<Record<string, string>> = {
   "migrations/src/0003_delivery.ts": "the tables' checked and quoted names",
   "migrations/src/0004_destinations_and_workers.ts": "the tables' checked and quoted names",
   "migrations/src/0005_room_for_the_claim.ts": "the tables' checked and quoted names",
+  "migrations/src/0006_order_of_the_parked.ts": "the tables' checked and quoted names",
   // Constants of the same or another module, and choices between constants.
   "packages/outbox/src/claiming/Selection.ts": "constants",
   "packages/outbox/src/claiming/claimEntries.ts": "constants",

@@ -1,6 +1,6 @@
 /** What is checked, as it is printed. */
 export const checkNames = {
-  finished: "nothing is pending or processing 30 s after the faults",
+  finished: "nothing is pending or processing in the end",
   committed: "each committed transaction is there with its events, and no other",
   log: "each committed event is once in the log",
   ledger: "each committed event is at least once in the ledger, what was rolled back is nowhere",

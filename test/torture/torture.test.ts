@@ -16,7 +16,7 @@ describe("torture", () => {
       const { checks } = yield* torture({ profile: "quick", seconds: 40, seed }, Effect.logDebug)
       const failed = checks.filter(({ problems }) => problems.length > 0)
       assert.strictEqual(failed.map(({ name, problems }) => `${name}:${tell(problems)}`).join("\n"), "", `seed ${seed}`)
-    }), 240_000)
+    }), 360_000)
 
   it.each(Object.entries(mutations))("has a mutation of the %s that still fits the product", (_, { changes }) => {
     for (const change of changes) {

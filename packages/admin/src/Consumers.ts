@@ -15,11 +15,13 @@ import { uuid } from "@zakops/outbox/emitting/identifiers"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Struct from "effect/Struct"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Consumer, ParkedEvent } from "./api/consumers.ts"
 import type { PageOptions } from "./Entries.ts"
 import type { Page } from "./EventStreams.ts"
+import { byIndex } from "./reading/counting.ts"
 import { forms, fromCursor, pageLimit, refusingValues, toCursor } from "./reading/pageCursor.ts"
 import { readConsumers } from "./reading/readConsumers.ts"
 
@@ -73,7 +75,7 @@ export class Consumers extends Context.Service<Consumers, {
           }
           return yield* db.sql.withTransaction(Effect.gen(function*() {
             const count = yield* work(db, subscription, events)
-            yield* audit({ by, action, filter: { subscription, events }, count })
+            if (count > 0) yield* audit({ by, action, filter: { subscription, events }, count })
             return count
           }))
         })
@@ -98,11 +100,11 @@ export class Consumers extends Context.Service<Consumers, {
           yield* checkText("subscription", subscription)
           const [xid = "0", position = "0"] = (yield* fromCursor("parked", [forms.xid, forms.number], page.after)) ?? []
           const rows = yield* refusingValues(page.after)(
-            listParked(db, subscription, { after: { xid, position: BigInt(position) }, limit: limit + 1 })
+            byIndex(db)(listParked(db, subscription, { after: { xid, position: BigInt(position) }, limit: limit + 1 }))
           )
           const last = rows.length > limit ? rows[limit - 1] : undefined
           return {
-            items: rows.slice(0, limit),
+            items: rows.slice(0, limit).map((row): ParkedEvent => Struct.omit(row, ["xid"])),
             next: last === undefined ? null : toCursor("parked", [last.xid, String(last.position)])
           }
         }),

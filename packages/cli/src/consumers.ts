@@ -1,6 +1,7 @@
 /** `zakops consumers`: who reads the log, how far behind each is, and what it has set aside. Projections are among them. */
 import type { Count } from "@zakops/admin/api/values"
 import { Consumers } from "@zakops/admin/Consumers"
+import * as Database from "@zakops/migrations/Database"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
@@ -39,10 +40,13 @@ const subscription = Argument.String("subscription").pipe(
   Argument.withDescription("The subscription's name, as the list shows it")
 )
 
+/** One that has a place in the log, or has had one and left something behind. */
 const named = (name: string) =>
   Effect.gen(function*() {
-    const known = yield* (yield* Consumers).list
-    if (known.some(({ subscription }) => subscription === name)) return name
+    const { sql, table } = yield* Database.make
+    const known = yield* sql`SELECT FROM ${table.checkpoints} WHERE subscription = ${name}
+      UNION ALL (SELECT FROM ${table.parkedEvents} WHERE subscription = ${name} LIMIT 1)`
+    if (known.length > 0) return name
     return yield* absent(`there is no subscription ${name}: one is known from when it first ran`)
   })
 

@@ -10,6 +10,7 @@ import { all, by, filterFlags, json, operator, toFilter, toSelection } from "./d
 import { followChange } from "./followChange.ts"
 import { show } from "./entry.ts"
 import { absent } from "./Problem.ts"
+import { toJson } from "./json.ts"
 import { after, limit } from "./paging.ts"
 import { previewDead } from "./previewDead.ts"
 import { asTable, groupsTable, shortened, when } from "./table.ts"
@@ -25,7 +26,7 @@ const list = Command.make(
         const filter = yield* toFilter(given)
         const page = yield* dead.list(filter, { limit: given.limit, after: Option.getOrUndefined(given.after) })
         const count = yield* dead.count(filter)
-        if (given.json) return yield* Console.log(JSON.stringify({ count, ...page }, undefined, 2))
+        if (given.json) return yield* Console.log(toJson({ count, items: page.entries, next: page.next }))
         if (count === 0) return yield* Console.log("there are no dead letters of that kind")
         yield* Console.log(asTable(
           ["id", "type", "key", "attempts", "redrives", "died", "error"],

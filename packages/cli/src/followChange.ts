@@ -16,7 +16,7 @@ export const followChange =
       const read = Effect.map(
         sql<{ count: number }>`SELECT count::float8 AS count FROM ${table.audit}
         WHERE id > ${last?.id ?? 0n}::bigint AND by = ${by} AND action = ${action} ORDER BY id LIMIT 1`,
-        ([row]) => ({ done: row?.count ?? 0, total })
+        ([row]) => ({ label, done: row?.count ?? 0, total })
       )
-      return yield* withBar(label, read)(self)
+      return yield* withBar(read)(self)
     })

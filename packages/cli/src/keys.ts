@@ -19,8 +19,10 @@ const blocked = Command.make(
       Effect.gen(function*() {
         const { list } = yield* BlockedKeys
         const { keys, next } = yield* list({ limit, after: Option.getOrUndefined(after) })
-        if (json) return yield* Console.log(toJson({ keys, next }))
-        if (keys.length === 0) return yield* Console.log("no key is blocked")
+        if (json) return yield* Console.log(toJson({ items: keys, next }))
+        if (keys.length === 0) {
+          return yield* Console.log(Option.isNone(after) ? "no key is blocked" : "no key after these is blocked")
+        }
         yield* Console.log(asTable(
           ["key", "waiting", "since", "dead entry", "type", "error"],
           keys.map((blocked) => [

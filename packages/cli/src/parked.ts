@@ -10,7 +10,7 @@ import { by, json, operator } from "./deadFilter.ts"
 import { toJson } from "./json.ts"
 import { after, limit } from "./paging.ts"
 import type { Known } from "./Problem.ts"
-import { misuse } from "./Problem.ts"
+import { absent, misuse } from "./Problem.ts"
 import { asTable } from "./table.ts"
 import { withTables } from "./withDatabase.ts"
 
@@ -41,7 +41,11 @@ export const listParked = (
       const { parked } = yield* Consumers
       const page = yield* parked(yield* named, { limit, after: Option.getOrUndefined(after) })
       if (json) return yield* Console.log(toJson(page))
-      yield* Console.log(page.items.length === 0 ? "it has parked nothing" : parkedTable(page.items))
+      yield* Console.log(
+        page.items.length > 0
+          ? parkedTable(page.items)
+          : `it has parked nothing${Option.isNone(after) ? "" : " after these"}`
+      )
       if (page.next !== null) yield* Console.log(`\nthose after them: --after ${page.next}`)
     }).pipe(Effect.provide(Consumers.layer))
   )
@@ -76,6 +80,9 @@ export const changeParked = (what: "retried" | "discarded", named: Named, { all,
       const { discardParked, retryParked } = yield* Consumers
       const change = what === "retried" ? retryParked : discardParked
       const count = yield* change(yield* named, all ? "all" : ids, { by: yield* operator(by) })
+      if (count === 0 && ids.length > 0) {
+        return yield* absent("none of the events that --id names is parked: nothing was changed")
+      }
       yield* Console.log(
         json
           ? toJson({ [what]: count })

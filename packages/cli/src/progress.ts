@@ -28,14 +28,15 @@ const withLine =
     return Effect.raceFirst(self, drawing).pipe(Effect.ensuring(clear))
   }
 
-export interface Done {
+interface Done {
+  readonly label: string
   readonly done: number
   readonly total: number
 }
 
-/** As `self`, with the bar beside it. `read` says how far it is; it is asked four times a second, and may fail. */
-export const withBar = <E2, R2>(label: string, read: Effect.Effect<Done, E2, R2>) =>
-  withLine(Effect.map(read, ({ done, total }) => drawBar(label, done, total)), "250 millis")
+/** As `self`, with the bar beside it. `read` says how far what is; it is asked four times a second, and may fail. */
+export const withBar = <E2, R2>(read: Effect.Effect<Done, E2, R2>) =>
+  withLine(Effect.map(read, ({ done, label, total }) => drawBar(label, done, total)), "250 millis")
 
 /** As `self`, with the time that it has taken so far: for what is one statement or transaction, of which nobody sees how far it is. */
 export const withTime = (label: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -1,4 +1,5 @@
 /** `zakops projections`: what there is, how far each is, and rebuilding them. Who runs a projection does what is asked for here. */
+import { shellWord } from "@zakops/admin/doctor/Check"
 import { Consumers } from "@zakops/admin/Consumers"
 import * as Projection from "@zakops/event-store/Projection"
 import * as ProjectionCatalog from "@zakops/event-store/ProjectionCatalog"
@@ -28,7 +29,7 @@ const print = (states: ReadonlyArray<ProjectionState>, asJson: boolean) =>
           condition(state),
           percent(state),
           `${state.position} of ${state.newest}`,
-          String(state.parked),
+          state.parked >= ProjectionCatalog.mostParked ? `${state.parked} or more` : String(state.parked),
           state.runner ?? "nobody"
         ])
       )
@@ -48,7 +49,7 @@ const firstParked = Effect.fnUntraced(function*({ name, version }: ProjectionSta
   const { items, next } = yield* parked(Projection.subscriptionOf({ name, version }), { limit: 20 })
   const rest = next === null
     ? ""
-    : `\nthose after them: zakops projections parked ${name} --version ${version} --after ${next}`
+    : `\nthose after them: zakops projections parked ${shellWord(name)} --version ${version} --after ${next}`
   return `parked by version ${version}:\n${parkedTable(items)}${rest}`
 })
 

@@ -7,9 +7,10 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import { by, json, operator } from "./deadFilter.ts"
 import { toJson } from "./json.ts"
-import { Problem } from "./Problem.ts"
+import { absent, Problem } from "./Problem.ts"
 import { withBar } from "./progress.ts"
 import { name, version } from "./projectionFlags.ts"
 import { withTables } from "./withDatabase.ts"
@@ -25,14 +26,20 @@ export const percent = (state: ProjectionState): string => `${Math.floor(Project
 export const condition = (state: ProjectionState): string =>
   state.error !== null ? "stopped" : state.resetRequested ? "rebuild asked for" : state.status
 
-/** Until the version is live again. `tell` is given a line for whatever has changed. */
-const untilLive = Effect.fnUntraced(
-  function*(name: string, version: number, tell: (line: string) => Effect.Effect<void>) {
+const waitingFor = ({ resetRequested, runner }: ProjectionState) =>
+  runner === null ? "nobody runs" : resetRequested ? "waiting for the reset of" : "building"
+
+/** Until the version is live again: with a bar on a terminal, and elsewhere with a line for whatever has changed. */
+const untilLive = (name: string, version: number, asJson: boolean) =>
+  Effect.gen(function*() {
+    const drawn = process.stderr.isTTY === true
+    let latest: ProjectionState | undefined
     let told = ""
-    while (true) {
+    const look = Effect.gen(function*() {
       const states = yield* ProjectionCatalog.list(name)
       const state = states.find((one) => one.version === version)
-      if (state === undefined) return
+      if (state === undefined) return yield* absent(`version ${version} of ${name} is there no longer`)
+      latest = state
       if (state.error !== null) return yield* new Problem({ line: state.error })
       if (state.status === "retired") {
         return yield* new Problem({
@@ -42,25 +49,18 @@ const untilLive = Effect.fnUntraced(
       const line = state.runner === null
         ? "nobody runs it at the moment: the rebuild begins when somebody does"
         : `${name} version ${version}: ${condition(state)}, ${percent(state)} of the log read`
-      if (line !== told) yield* tell(line)
+      const isLive = state.runner !== null && state.status === "live" && !state.resetRequested
+      if (!asJson && !drawn && line !== told) yield* Console.log(line)
       told = line
-      if (state.runner !== null && state.status === "live" && !state.resetRequested) return
-      yield* Effect.sleep("1 second")
-    }
-  }
-)
-
-/** On a terminal a bar shows the progress, and only the end is a line. */
-const follow = (name: string, version: number, asJson: boolean) =>
-  Effect.gen(function*() {
-    const drawn = process.stderr.isTTY === true
-    const read = Effect.map(ProjectionCatalog.list(name), (states) => {
-      const state = states.find((one) => one.version === version)
-      return { done: Number(state?.position ?? 0), total: Number(state?.newest ?? 0) }
+      return isLive
     })
-    const tell = drawn || asJson ? () => Effect.void : Console.log
-    yield* withBar(`building ${name} version ${version}`, read)(untilLive(name, version, tell))
-    if (drawn && !asJson) yield* Console.log(`version ${version} of ${name} is live`)
+    const bar = Effect.sync(() => ({
+      label: `${latest === undefined ? "asking for" : waitingFor(latest)} ${name} version ${version}`,
+      done: latest === undefined || latest.resetRequested ? 0 : Number(latest.position),
+      total: Number(latest?.newest ?? 0)
+    }))
+    yield* Effect.repeat(look, { until: (isLive) => isLive, schedule: Schedule.spaced("1 second") }).pipe(withBar(bar))
+    if (drawn && !asJson) yield* Console.log(told)
   })
 
 export const rebuild = Command.make(
@@ -72,7 +72,7 @@ export const rebuild = Command.make(
         const { rebuild } = yield* Consumers
         const chosen = yield* rebuild(name, Option.getOrUndefined(version), { by: yield* operator(by) })
         if (!json) yield* Console.log(`version ${chosen} of ${name} will be emptied and built anew by whoever runs it`)
-        if (wait) yield* follow(name, chosen, json)
+        if (wait) yield* untilLive(name, chosen, json)
         if (json) yield* Console.log(toJson({ rebuild: name, version: chosen, live: wait }))
       }).pipe(Effect.provide(Consumers.layer))
     )

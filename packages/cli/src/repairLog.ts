@@ -1,6 +1,7 @@
 /** `zakops repair-log`: makes an event log readable again that was restored from a dump into another database server. */
 import { repairLog } from "@zakops/event-store/restoredLog"
 import * as Database from "@zakops/migrations/Database"
+import { checkBy } from "@zakops/outbox/deadLetters/DeadFilter"
 import { recordAudit } from "@zakops/outbox/deadLetters/recordAudit"
 import * as Command from "effect/cli/Command"
 import * as Console from "effect/Console"
@@ -11,7 +12,8 @@ import { withTime } from "./progress.ts"
 import { withTables } from "./withDatabase.ts"
 
 /** With its audit row, in one transaction. Where there was nothing to repair, nothing was done. */
-const repair = Effect.fnUntraced(function*(by: string) {
+const repair = Effect.fnUntraced(function*(given: string) {
+  const by = yield* checkBy(given)
   const db = yield* Database.make
   return yield* db.sql.withTransaction(Effect.gen(function*() {
     const { events } = yield* repairLog

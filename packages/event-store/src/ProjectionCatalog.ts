@@ -24,6 +24,7 @@ export interface ProjectionState {
   readonly newest: bigint
   /** Where it stopped, if it has. */
   readonly error: string | null
+  /** Events that it has set aside, counted up to 1,000. */
   readonly parked: number
   /** The process that runs it, as `host:pid`; null where none does. */
   readonly runner: string | null
@@ -43,6 +44,9 @@ export class ProjectionRefused extends Schema.TaggedError<ProjectionRefused>()("
 
 type Access<A, E = never> = Effect.Effect<A, E | SqlError | InvalidSchemaName, SqlClient>
 
+/** Parked events are counted no further. */
+export const mostParked = 1000
+
 /** How much of the log has been read, by positions: from 0 to 1. */
 export const progressOf = ({ newest, position }: Pick<ProjectionState, "newest" | "position">): number =>
   position >= newest ? 1 : Number(position) / Number(newest)
@@ -57,7 +61,9 @@ export const list = (name?: string): Access<ReadonlyArray<ProjectionState>> =>
       SELECT projection.name, projection.version, projection.status, projection.error, projection.can_reset AS "canReset",
         projection.reset_requested AS "resetRequested", coalesce(checkpoint.position, 0) AS position,
         coalesce((SELECT log.position FROM ${table.agentEvents} AS log ORDER BY log.xid DESC, log.position DESC LIMIT 1), 0) AS newest,
-        (SELECT count(*)::int FROM ${table.parkedEvents} AS parked WHERE parked.subscription = ${subscription}) AS parked,
+        (SELECT count(*)::int FROM (
+          SELECT FROM ${table.parkedEvents} AS parked WHERE parked.subscription = ${subscription} LIMIT ${mostParked}::int
+        ) AS part) AS parked,
         CASE WHEN checkpoint.lease_until >= ${time} THEN checkpoint.runner END AS runner
       FROM ${table.projections} AS projection LEFT JOIN ${table.checkpoints} AS checkpoint ON checkpoint.subscription = ${subscription}
       WHERE ${name === undefined ? sql.literal("true") : sql`projection.name = ${name}`}

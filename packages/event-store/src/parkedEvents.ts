@@ -191,7 +191,7 @@ export interface ParkedEvent {
   readonly parkedAt: Date
 }
 
-/** The parked events of a subscription after a place in the log, in its order, at most `limit`. Sorts all that it has parked. */
+/** The parked events of a subscription after a place in the log, in its order, at most `limit`. By the index parked_events_order. */
 export const listParked = (
   { sql, table }: Database,
   subscription: string,

@@ -83,6 +83,7 @@ export const Projection = Schema.Struct({
   /** Of a rebuild: from 0 to 1, by positions. */
   progress: Schema.Finite,
   error: Schema.NullOr(Schema.String),
+  /** Counted up to 1,000. */
   parked: Schema.Int,
   runner: Schema.NullOr(Schema.String),
   canReset: Schema.Boolean,

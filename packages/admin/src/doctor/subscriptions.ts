@@ -6,10 +6,12 @@ import type { Finding } from "./Finding.ts"
 
 const name = "subscriptions"
 
+const literal = (text: string) => `'${text.replaceAll("'", "''")}'`
+
 export const subscriptions: Check = {
   name,
   needs: "tables",
-  look: Effect.fnUntraced(function*({ db: { now, sql, table }, limits }) {
+  look: Effect.fnUntraced(function*({ db: { now, sql, table }, limits, names }) {
     const time = yield* now
     const found: Array<Finding> = []
     const stopped = yield* sql<{ name: string; version: number; error: string }>`
@@ -53,7 +55,8 @@ export const subscriptions: Check = {
         "warning",
         `nobody runs ${subscription}`,
         `its checkpoint has not moved for ${span(seconds)}, and there is more to read`,
-        `Start the program that runs it; where it is not needed any more: DELETE FROM checkpoints WHERE subscription = ...`
+        `Start the program that runs it; where it is not needed any more: DELETE FROM ${names.parkedEvents} WHERE subscription = ` +
+          `${literal(subscription)}; DELETE FROM ${names.checkpoints} WHERE subscription = ${literal(subscription)}`
       ))
     }
     return orOk(found, name, "none has stopped, and no event was set aside")

@@ -1,11 +1,10 @@
 /** The subscriptions and how far behind the log they are, by the indexes of the log and of what is parked. */
+import { mostParked } from "@zakops/event-store/ProjectionCatalog"
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
 import type { Consumer } from "../api/consumers.ts"
 import { byIndex, mostCounted, toCount } from "./counting.ts"
 import { toTime, toTimeOr } from "./rowValues.ts"
-
-const mostParked = 1000
 
 interface Row {
   readonly subscription: string

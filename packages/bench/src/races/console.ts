@@ -57,6 +57,27 @@ const seed = Effect.fnUntraced(function*(size: number) {
   yield* sql`
     INSERT INTO zakops.checkpoints (subscription, xid, position, updated_at)
     SELECT 'reader ' || n, '1', 0, now() FROM generate_series(1, 10) AS n`
+  yield* sql`
+    INSERT INTO zakops.parked_events (subscription, event_id, xid, position, aggregate_type, aggregate_id, reason, error, attempts, parked_at)
+    SELECT 'reader 1', id, xid, position, aggregate_type, aggregate_id, 'failed', 'the handler failed', 1, now()
+    FROM zakops.agent_events ORDER BY position LIMIT ${Math.round(size / 10)}::int`
+  yield* sql`
+    INSERT INTO zakops.audit (at, by, action, filter, count)
+    SELECT now() - n * interval '1 second', 'ann', 'redrive', jsonb_build_object('n', n), n FROM generate_series(1, 10000) AS n`
+  yield* sql`
+    INSERT INTO zakops.outbox_attempts (entry_id, attempt, destination, worker, ended_at, outcome, error)
+    SELECT id, n, 'event log', 'host:7', now(), 'failed', 'refused' FROM zakops.outbox, generate_series(1, 5) AS n WHERE status = 'dead'`
+  yield* sql`
+    INSERT INTO zakops.workers (id, name, destination, route, version, started_at, seen_at, listener, breaker, holding, delivered, failed, dead)
+    SELECT gen_random_uuid(), 'host:' || n, 'event log', false, '0.1.0', now(), now(), 'listening', 'closed', 100, 1000000, 10, 1
+    FROM generate_series(1, 20) AS n`
+  yield* sql`
+    INSERT INTO zakops.projections (name, version, status, can_reset, created_at)
+    SELECT 'projection ' || n, 1, 'live', true, now() FROM generate_series(1, 20) AS n`
+  yield* sql`
+    INSERT INTO zakops.samples (at, destination, kind, value)
+    SELECT to_timestamp(floor(extract(epoch FROM now()) / 10) * 10 - n * 10), '', kind, (8640 - n) * 1000
+    FROM generate_series(1, 8640) AS n, unnest(ARRAY['emitted', 'delivered', 'failed', 'dead']) AS kind`
   yield* sql`VACUUM ANALYZE zakops.outbox`
   yield* sql`VACUUM ANALYZE zakops.agent_events`
 })
@@ -76,6 +97,7 @@ const pages: Readonly<Record<string, ReadonlyArray<string>>> = {
   "keys": ["/api/keys/blocked"],
   "pauses": ["/api/flow"],
   "consumers": ["/api/consumers", "/api/projections"],
+  "parked": ["/api/consumers", "/api/projections", "/api/consumers/parked?subscription=reader%201"],
   "streams": ["/api/streams"],
   "stream": [
     "/api/streams/events?aggregateType=deal&aggregateId=77&direction=backward",
@@ -113,7 +135,7 @@ const deep = Effect.fnUntraced(function*(base: string, path: string, pages: numb
 const console: Contestant = {
   name: "the console",
   settings:
-    "the first time each page is asked for; 10,000 dead letters, 1,000 keys and a log of the delivered for a million",
+    "the first time each page is asked for; 10,000 dead letters, 1,000 keys, a tenth of the log parked, a log of the delivered for a million",
   run: Effect.fnUntraced(function*(url, size) {
     const client = yield* Layer.build(PgClient.layer({ url: Redacted.make(url), maxConnections: 10 }))
     yield* Effect.provideContext(Effect.andThen(migrate, seed(size)), client)

@@ -21,7 +21,7 @@ const tones: Readonly<Record<string, string>> = {
   polling: "pending",
   live: "delivered",
   building: "processing",
-  rebuilding: "processing",
+  "rebuild asked for": "processing",
   stopped: "dead",
   retired: "discarded",
   ok: "delivered",

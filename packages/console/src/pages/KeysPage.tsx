@@ -81,7 +81,7 @@ export const KeysPage = ({ query }: { readonly query: Readonly<Record<string, st
             rows={data.items}
             id={({ key }) => key}
             to={({ headId }) => ["entries", headId]}
-            empty="No key is blocked."
+            empty={asked.after === undefined ? "No key is blocked." : "No key after these is blocked."}
           />
           <Pager next={data.next} />
         </>

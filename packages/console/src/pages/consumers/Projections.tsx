@@ -9,12 +9,15 @@ import { Progress } from "../../components/Progress.tsx"
 import { Status } from "../../components/Status.tsx"
 import type { Column } from "../../components/Table.tsx"
 import { Table } from "../../components/Table.tsx"
-import { count } from "../../format/numbers.ts"
+import { atLeast, count } from "../../format/numbers.ts"
 import { usePolled } from "../../live/usePolled.ts"
 import { useMayChange } from "../../shell/session.tsx"
 
+/** The server counts no further. */
+const mostParked = 1000
+
 const condition = ({ error, resetRequested, status }: Projection) =>
-  error !== null ? "stopped" : resetRequested ? "rebuilding" : status
+  error !== null ? "stopped" : resetRequested ? "rebuild asked for" : status
 
 const idOf = ({ name, version }: Projection) => `${name} v${version}`
 
@@ -57,7 +60,7 @@ export const Projections = () => {
           ? <span className="faint">0</span>
           : (
             <Link path={["consumers"]} query={{ parked: subscription }} className="warn">
-              {count(parked)} <span className="unseen">parked by {subscription}</span>
+              {atLeast(parked, parked >= mostParked)} <span className="unseen">parked by {subscription}</span>
             </Link>
           )
     },
