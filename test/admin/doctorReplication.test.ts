@@ -4,7 +4,9 @@ import { DoctorLimits } from "@zakops/admin/doctor/DoctorLimits"
 import type { Slot } from "@zakops/admin/doctor/replication"
 import { replication, slotFindings } from "@zakops/admin/doctor/replication"
 import { standbys } from "@zakops/admin/doctor/standbys"
+import { transactions } from "@zakops/admin/doctor/transactions"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -14,7 +16,7 @@ import * as OwnServer from "../support/OwnServer.ts"
 import { as, clientOf, execute, ServerUrl } from "../support/OwnServer.ts"
 import { startStandby } from "../support/standby.ts"
 
-layer(OwnServer.layer({ fsync: "off" }), { excludeTestServices: true })("the doctor", (it) => {
+layer(OwnServer.layer({ fsync: "off", wal_level: "logical" }), { excludeTestServices: true })("the doctor", (it) => {
   it.effect("finds a replication slot that nobody reads", () =>
     Effect.gen(function*() {
       yield* execute(
@@ -104,4 +106,40 @@ layer(OwnServer.layer({ fsync: "off" }), { excludeTestServices: true })("the doc
       yield* there`SELECT pg_terminate_backend(${oldest?.pid ?? 0}::int)`
       yield* eventually(Effect.map(ofSlot, ([first]) => first?.severity === "ok"))
     })))
+
+  // Last, as its slot stays.
+  it.effect("finds the transaction of a process that is no client's: a subscription's that waits for a lock", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const publisher = new URL(yield* ServerUrl)
+      yield* execute("CREATE DATABASE publisher")
+      publisher.pathname = "/publisher"
+      const there = Effect.provide(clientOf(publisher.toString()))
+      yield* there(execute(
+        "CREATE TABLE copied (a int PRIMARY KEY)",
+        "CREATE PUBLICATION copies FOR TABLE copied",
+        "SELECT slot_name::text FROM pg_create_logical_replication_slot('copying', 'pgoutput')"
+      ))
+      yield* execute(
+        "CREATE TABLE copied (a int PRIMARY KEY)",
+        `CREATE SUBSCRIPTION copying CONNECTION '${publisher}' PUBLICATION copies WITH (create_slot = false, slot_name = 'copying', copy_data = false)`
+      )
+      const locked = yield* Deferred.make<void>()
+      yield* Effect.forkScoped(sql.withTransaction(Effect.gen(function*() {
+        yield* sql`LOCK TABLE copied`
+        yield* Deferred.succeed(locked, undefined)
+        return yield* Effect.never
+      })))
+      yield* Deferred.await(locked)
+      yield* there(execute("INSERT INTO copied VALUES (1)"))
+      yield* eventually(Effect.gen(function*() {
+        const [worker] = yield* sql<
+          { pid: number | null }
+        >`SELECT pid FROM pg_stat_subscription WHERE subname = 'copying'`
+        const found = yield* look(transactions, { transactionSeconds: 0 })
+        return found.some(({ detail }) =>
+          detail.startsWith(`process ${worker?.pid} of `) && detail.includes("(logical replication apply worker)")
+        )
+      }))
+    }).pipe(Effect.scoped))
 })

@@ -2,7 +2,7 @@
 import { diedAt, isDead } from "@zakops/outbox/deadLetters/DeadFilter"
 import * as Effect from "effect/Effect"
 import type { Check } from "./Check.ts"
-import { finding, orOk } from "./Check.ts"
+import { finding, orOk, shellWord } from "./Check.ts"
 import type { Finding } from "./Finding.ts"
 
 const name = "dead letters"
@@ -37,12 +37,14 @@ export const deadLetters: Check = {
       ))
     }
     if (blocked > 0) {
+      const word = shellWord(key ?? "")
       found.push(finding(
         name,
         "warning",
         `${atLeast(blocked)} ordering keys stand still behind a dead letter`,
         `among them ${key ?? ""}`,
-        "zakops keys blocked; then zakops dead redrive --key KEY, zakops keys unblock KEY or zakops keys discard-head KEY"
+        `zakops keys blocked shows all; zakops dead redrive --key ${word} has it tried again; zakops keys unblock ${word}, or discard-head ${word}, ` +
+          "lets the key go on without it"
       ))
     }
     return orOk(found, name, "there are none")

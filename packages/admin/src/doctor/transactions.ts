@@ -23,7 +23,7 @@ export const transactions: Check = {
         writes: boolean
       }
     >`
-      SELECT pid, coalesce(usename, '')::text AS user, coalesce(application_name, '') AS application,
+      SELECT pid, coalesce(usename, '')::text AS user, CASE backend_type WHEN 'client backend' THEN coalesce(application_name, '') ELSE backend_type END AS application,
         coalesce(datname, '')::text AS database, coalesce(state, '') AS state,
         extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds, backend_xid IS NOT NULL AS writes
       FROM pg_stat_activity
