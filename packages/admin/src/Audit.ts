@@ -2,6 +2,7 @@
 import type { InvalidRequest } from "@zakops/outbox"
 import * as Database from "@zakops/migrations/Database"
 import { checkText } from "@zakops/outbox/deadLetters/DeadFilter"
+import { splitPage } from "@zakops/outbox/deadLetters/splitPage"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -37,9 +38,9 @@ export class Audit extends Context.Service<Audit, {
             WHERE ${conditions.length === 0 ? sql`true` : sql.and(conditions)} ORDER BY audit.id DESC LIMIT ${
             limit + 1
           }::int`)
-          const last = rows.length > limit ? rows[limit - 1] : undefined
+          const { last, page: shown } = splitPage(rows, limit)
           return {
-            items: rows.slice(0, limit).map(({ action, at, by, count, filter, id }): Deed => ({
+            items: shown.map(({ action, at, by, count, filter, id }): Deed => ({
               id: BigInt(id),
               at: toTimeOr(at, new Date(0)),
               by,

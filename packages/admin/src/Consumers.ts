@@ -11,6 +11,7 @@ import type { InvalidSchemaName } from "@zakops/migrations/SchemaName"
 import { InvalidRequest } from "@zakops/outbox"
 import { checkBy, checkText } from "@zakops/outbox/deadLetters/DeadFilter"
 import { recordAudit } from "@zakops/outbox/deadLetters/recordAudit"
+import { splitPage } from "@zakops/outbox/deadLetters/splitPage"
 import { uuid } from "@zakops/outbox/emitting/identifiers"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -102,9 +103,9 @@ export class Consumers extends Context.Service<Consumers, {
           const rows = yield* refusingValues(page.after)(
             byIndex(db)(listParked(db, subscription, { after: { xid, position: BigInt(position) }, limit: limit + 1 }))
           )
-          const last = rows.length > limit ? rows[limit - 1] : undefined
+          const { last, page: shown } = splitPage(rows, limit)
           return {
-            items: rows.slice(0, limit).map((row): ParkedEvent => Struct.omit(row, ["xid"])),
+            items: shown.map((row): ParkedEvent => Struct.omit(row, ["xid"])),
             next: last === undefined ? null : toCursor("parked", [last.xid, String(last.position)])
           }
         }),

@@ -1,7 +1,7 @@
 /** How far a change by hand has come: each keeps one audit row, which counts what was committed. */
 import * as Database from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
-import { withBar } from "./progress.ts"
+import { isDrawn, withBar } from "./progress.ts"
 
 /**
  * As `self`, which makes one change with this action, with a bar on a terminal. `by` has to be what the change is told. Another change of the
@@ -10,7 +10,7 @@ import { withBar } from "./progress.ts"
 export const followChange =
   (label: string, total: number, action: string, by: string) => <A, E, R>(self: Effect.Effect<A, E, R>) =>
     Effect.gen(function*() {
-      if (process.stderr.isTTY !== true) return yield* self
+      if (!isDrawn()) return yield* self
       const { sql, table } = yield* Database.make
       const [last] = yield* sql<{ id: bigint }>`SELECT coalesce(max(id), 0) AS id FROM ${table.audit}`
       const read = Effect.map(

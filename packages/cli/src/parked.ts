@@ -1,6 +1,7 @@
 /** Events that a subscription has set aside, as `zakops consumers` and `zakops projections` list them, have them retried, or give them up. */
 import type { ParkedEvent } from "@zakops/admin/api/consumers"
 import { Consumers } from "@zakops/admin/Consumers"
+import { uuid } from "@zakops/outbox/emitting/identifiers"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -75,7 +76,7 @@ export const changeParked = (what: "retried" | "discarded", named: Named, { all,
       if (all === (ids.length > 0)) {
         return yield* misuse("say which parked events: --id, once for each, or --all")
       }
-      const wrong = ids.find((id) => !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id))
+      const wrong = ids.find((id) => !uuid.test(id))
       if (wrong !== undefined) return yield* misuse(`--id is ${JSON.stringify(wrong)}, which is no UUID`)
       const { discardParked, retryParked } = yield* Consumers
       const change = what === "retried" ? retryParked : discardParked

@@ -15,6 +15,9 @@ export const drawBar = (label: string, done: number, total: number): string => {
   return `${label} [${"#".repeat(filled)}${".".repeat(width - filled)}] ${numbers}`
 }
 
+/** Whether anything is drawn: on a terminal. */
+export const isDrawn = () => process.stderr.isTTY === true
+
 const write = (text: string) => Effect.sync(() => process.stderr.write(text))
 const clear = write("\r\u001b[K")
 
@@ -22,7 +25,7 @@ const clear = write("\r\u001b[K")
 const withLine =
   <E2, R2>(line: Effect.Effect<string, E2, R2>, interval: Duration.Input) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | R2> => {
-    if (process.stderr.isTTY !== true) return self
+    if (!isDrawn()) return self
     const draw = Effect.ignore(Effect.flatMap(line, (text) => write(`\r${text}\u001b[K`)))
     const drawing = Effect.forever(Effect.andThen(draw, Effect.sleep(interval)))
     return Effect.raceFirst(self, drawing).pipe(Effect.ensuring(clear))

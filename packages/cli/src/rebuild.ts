@@ -11,7 +11,7 @@ import * as Schedule from "effect/Schedule"
 import { by, json, operator } from "./deadFilter.ts"
 import { toJson } from "./json.ts"
 import { absent, Problem } from "./Problem.ts"
-import { withBar } from "./progress.ts"
+import { isDrawn, withBar } from "./progress.ts"
 import { name, version } from "./projectionFlags.ts"
 import { withTables } from "./withDatabase.ts"
 
@@ -32,7 +32,7 @@ const waitingFor = ({ resetRequested, runner }: ProjectionState) =>
 /** Until the version is live again: with a bar on a terminal, and elsewhere with a line for whatever has changed. */
 const untilLive = (name: string, version: number, asJson: boolean) =>
   Effect.gen(function*() {
-    const drawn = process.stderr.isTTY === true
+    const drawn = isDrawn()
     let latest: ProjectionState | undefined
     let told = ""
     const look = Effect.gen(function*() {

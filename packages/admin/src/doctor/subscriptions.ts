@@ -6,8 +6,6 @@ import type { Finding } from "./Finding.ts"
 
 const name = "subscriptions"
 
-const literal = (text: string) => `'${text.replaceAll("'", "''")}'`
-
 export const subscriptions: Check = {
   name,
   needs: "tables",
@@ -42,21 +40,21 @@ export const subscriptions: Check = {
       ))
     }
     // Nobody holds it, and there is something to read.
-    const idle = yield* sql<{ subscription: string; seconds: number }>`
-      SELECT subscription, extract(epoch FROM ${time} - updated_at)::float8 AS seconds FROM ${table.checkpoints} AS checkpoint
+    const idle = yield* sql<{ subscription: string; quoted: string; seconds: number }>`
+      SELECT subscription, quote_literal(subscription) AS quoted, extract(epoch FROM ${time} - updated_at)::float8 AS seconds FROM ${table.checkpoints} AS checkpoint
       WHERE (lease_until IS NULL OR lease_until < ${time} - ${limits.waitingSeconds}::float8 * interval '1 second')
         AND EXISTS (SELECT FROM ${table.agentEvents} log
           WHERE (log.xid, log.position) > (checkpoint.xid, checkpoint.position) AND log.created_at < ${time} - ${limits.waitingSeconds}::float8 * interval '1 second')
         AND NOT EXISTS (SELECT FROM ${table.projections} p WHERE p.status = 'retired' AND 'projection ' || p.name || ' v' || p.version = checkpoint.subscription)
       ORDER BY subscription LIMIT 20`
-    for (const { seconds, subscription } of idle) {
+    for (const { quoted, seconds, subscription } of idle) {
       found.push(finding(
         name,
         "warning",
         `nobody runs ${subscription}`,
         `its checkpoint has not moved for ${span(seconds)}, and there is more to read`,
         `Start the program that runs it; where it is not needed any more: DELETE FROM ${names.parkedEvents} WHERE subscription = ` +
-          `${literal(subscription)}; DELETE FROM ${names.checkpoints} WHERE subscription = ${literal(subscription)}`
+          `${quoted}; DELETE FROM ${names.checkpoints} WHERE subscription = ${quoted}`
       ))
     }
     return orOk(found, name, "none has stopped, and no event was set aside")

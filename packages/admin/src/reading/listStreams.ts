@@ -2,6 +2,7 @@
 import type { Database } from "@zakops/migrations/Database"
 import { InvalidRequest } from "@zakops/outbox"
 import { checkText } from "@zakops/outbox/deadLetters/DeadFilter"
+import { splitPage } from "@zakops/outbox/deadLetters/splitPage"
 import * as Effect from "effect/Effect"
 import type { StreamSummary } from "../api/streams.ts"
 import type { PageOptions } from "../Entries.ts"
@@ -35,17 +36,14 @@ export const listStreams = ({ sql, table }: Database) =>
       SELECT aggregate_type AS "aggregateType", aggregate_id AS "aggregateId", version::text AS version FROM ${table.streams}
       WHERE ${conditions.length === 0 ? sql`true` : sql.and(conditions)}
       ORDER BY aggregate_type, aggregate_id LIMIT ${limit + 1}::int`
-    const items = rows.slice(0, limit).map(({ aggregateId, aggregateType, version }): StreamSummary => ({
-      aggregateType,
-      aggregateId,
-      version: BigInt(version)
-    }))
-    const last = items.at(-1)
+    const { last, page: shown } = splitPage(rows, limit)
     return {
-      items,
-      next: rows.length > limit && last !== undefined
-        ? toCursor("streams", [last.aggregateType, last.aggregateId])
-        : null
+      items: shown.map(({ aggregateId, aggregateType, version }): StreamSummary => ({
+        aggregateType,
+        aggregateId,
+        version: BigInt(version)
+      })),
+      next: last === undefined ? null : toCursor("streams", [last.aggregateType, last.aggregateId])
     } satisfies Page<StreamSummary>
   })
 

@@ -5,6 +5,7 @@ import * as Struct from "effect/Struct"
 import { diedAt, isDead } from "./DeadFilter.ts"
 import type { PageOptions } from "./listDead.ts"
 import { checkAfter, checkLimit } from "./listDead.ts"
+import { splitPage } from "./splitPage.ts"
 
 export interface BlockedKey {
   readonly key: string
@@ -54,9 +55,9 @@ export const listBlocked = ({ sql, table }: Database) =>
         ) AS counted
       ) AS behind
       ORDER BY head.seq`
-    const page = rows.slice(0, limit)
+    const { last, page } = splitPage(rows, limit)
     return {
       keys: page.map((row): BlockedKey => Struct.omit(row, ["cursor"])),
-      next: rows.length > limit ? page.at(-1)?.cursor ?? null : null
+      next: last?.cursor ?? null
     } satisfies BlockedPage
   })

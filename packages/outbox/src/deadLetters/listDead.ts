@@ -5,6 +5,7 @@ import * as Struct from "effect/Struct"
 import type { CheckedFilter } from "./DeadFilter.ts"
 import { diedAt, InvalidRequest, whereDead } from "./DeadFilter.ts"
 import { eventId } from "./eventColumns.ts"
+import { splitPage } from "./splitPage.ts"
 
 export interface DeadLetter {
   readonly id: string
@@ -59,10 +60,10 @@ export const listDead = (db: Database) =>
       WHERE ${whereDead(db, filter, time)} AND o.seq < ${after ?? lastSeq}::bigint
       ORDER BY o.seq DESC
       LIMIT ${limit + 1}::int`
-    const page = rows.slice(0, limit)
+    const { last, page } = splitPage(rows, limit)
     return {
       entries: page.map((row): DeadLetter => Struct.omit(row, ["cursor"])),
-      next: rows.length > limit ? page.at(-1)?.cursor ?? null : null
+      next: last?.cursor ?? null
     } satisfies DeadPage
   })
 
