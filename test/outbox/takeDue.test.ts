@@ -4,7 +4,7 @@ import * as Database from "@zakops/migrations/Database"
 import { DatabaseTime, fromClock } from "@zakops/migrations/DatabaseTime"
 import { claimEntries } from "@zakops/outbox/claiming/claimEntries"
 import type { Selection } from "@zakops/outbox/claiming/Selection"
-import type { Capacity } from "@zakops/outbox/claiming/takeDue"
+import type { Capacity, Looking } from "@zakops/outbox/claiming/takeDue"
 import { takeDue } from "@zakops/outbox/claiming/takeDue"
 import { randomUUID } from "node:crypto"
 import * as Duration from "effect/Duration"
@@ -22,8 +22,8 @@ const Live = services().pipe(
   Layer.provideMerge(Layer.succeed(DatabaseTime, fromClock))
 )
 
-const capacity = (everywhere: boolean): Capacity => ({
-  everywhere,
+const capacity = (looking: Looking): Capacity => ({
+  looking,
   bytes: () => null,
   free: () => 2,
   inFlight: () => 0,
@@ -38,8 +38,8 @@ const looking = Effect.fnUntraced(function*(millis: number) {
   const db = yield* Database.make
   const takeNext = takeDue(db, {}, "anywhere", null, "unkeyed")
   const taken: Array<string> = []
-  const look = (everywhere = false) =>
-    takeNext(capacity(everywhere), 2, (selection: Selection) =>
+  const look = (where: Looking = "busyFirst") =>
+    takeNext(capacity(where), 2, (selection: Selection) =>
       Effect.gen(function*() {
         const { entries, mark, met, moved } = yield* claimEntries(db, "a worker")(
           selection,
@@ -78,14 +78,59 @@ layer(Live)("looking for what is due", (it) => {
 
   it.effect("begins at the beginning where it takes no time, or is asked for all", () =>
     Effect.gen(function*() {
-      for (const { everywhere, millis } of [{ everywhere: false, millis: 10 }, { everywhere: true, millis: 20 }]) {
+      for (
+        const { millis, where } of [{ where: "busyFirst", millis: 10 }, { where: "everywhere", millis: 20 }] as const
+      ) {
         const { look, taken } = yield* looking(millis)
         const [first = "", second = "", third = ""] = yield* emitDeals(4)
-        yield* look(everywhere)
+        yield* look(where)
         yield* handBack(first)
-        yield* look(everywhere)
+        yield* look(where)
         assert.sameMembers(taken.slice(0, 2), [first, second])
         assert.sameMembers(taken.slice(2), [first, third])
       }
+    }))
+
+  it.effect("asks one place in a round while entries keep coming there, and the others every few rounds", () =>
+    Effect.gen(function*() {
+      yield* emptyTables
+      const db = yield* Database.make
+      const takeNext = takeDue(db, {}, "anywhere", null)
+      const look = (where: Looking) =>
+        Effect.gen(function*() {
+          const taken: Array<string | null> = []
+          let asked = 0
+          const round = yield* takeNext(capacity(where), 2, (selection: Selection) =>
+            Effect.gen(function*() {
+              asked++
+              const { entries, mark, met, moved } = yield* claimEntries(db, "a worker")(
+                selection,
+                randomUUID(),
+                Duration.minutes(1)
+              )
+              taken.push(...entries.map(({ orderingKey }) => orderingKey))
+              return { met, moved, mark, taken: entries.length }
+            }))
+          return { asked, taken, more: round.more }
+        })
+      // Nothing is anywhere.
+      yield* look("busyFirst")
+      yield* emitDeals(1)
+      assert.deepInclude(yield* look("busyOnly"), { asked: 1, taken: [null] })
+      yield* emitDeals(1, { orderingKey: "a key" })
+      // The place that had something is asked in each round, and no more is known to be there.
+      const rounds: Array<{ readonly taken: ReadonlyArray<string | null> }> = []
+      while (rounds.at(-1)?.taken.length !== 1) {
+        const round = yield* look("busyOnly")
+        if (round.taken.length === 0) assert.deepStrictEqual(round, { asked: 1, taken: [], more: false })
+        rounds.push(round)
+        assert.isAtMost(rounds.length, 8)
+      }
+      assert.isAbove(rounds.length, 1)
+      assert.deepStrictEqual(rounds.at(-1)?.taken, ["a key"])
+      // A round that is not to leave out anything where nothing was found asks everywhere.
+      yield* look("busyOnly")
+      yield* emitDeals(1)
+      assert.deepInclude(yield* look("busyFirst"), { taken: [null] })
     }))
 })

@@ -4,16 +4,18 @@
 import { assert, layer } from "@effect/vitest"
 import * as EventLog from "@zakops/event-store/EventLog"
 import { Transient } from "@zakops/events/EventPublisher"
-import { OutboxProcessor } from "@zakops/outbox"
+import { Outbox, OutboxProcessor, TransactionalPublisher } from "@zakops/outbox"
 import { RetryPolicy } from "@zakops/outbox/RetryPolicy"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
 import { PgClient } from "@effect/sql-pg/PgClient"
+import { DealMade } from "../support/events.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
 import { emitDeals, emptyTables, entries, eventually, moment, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
@@ -61,6 +63,51 @@ layer(Log, { excludeTestServices: true })("a processor that never polls", (it) =
       yield* eventually(delivered)
     })))
 
+  it.effect("is woken by the commit of a transaction in whose savepoints something was emitted, whoever opened which", () =>
+    running(Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const { join, transact } = yield* TransactionalPublisher
+      const joined = Effect.flatMap(
+        Effect.all([Outbox, DealMade.make({ dealId: randomUUID(), title: "joined" })]),
+        ([outbox, event]) => outbox.emit(event, { correlationId: randomUUID() })
+      )
+      for (
+        const nested of [
+          transact(emitDeals(1)),
+          transact(transact(emitDeals(1))),
+          sql.withTransaction(emitDeals(1)),
+          sql.withTransaction(transact(emitDeals(1))),
+          transact(sql.withTransaction(emitDeals(1))),
+          sql.withTransaction(join(joined)),
+          transact(sql.withTransaction(join(joined))),
+          transact(Effect.andThen(emitDeals(1), Effect.exit(transact(Effect.fail("the savepoint is rolled back")))))
+        ]
+      ) {
+        yield* emptyTables
+        yield* nested
+        yield* eventually(delivered)
+      }
+    })))
+
+  it.effect("is woken by a commit that its program was interrupted at", () =>
+    running(Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const { transact } = yield* TransactionalPublisher
+      yield* sql`CREATE TABLE slow_to_commit (id int)`
+      yield* sql`CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END'`
+      yield* sql`CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON slow_to_commit DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION be_slow()`
+      const emitting = yield* Effect.forkChild(
+        transact(Effect.andThen(sql`INSERT INTO slow_to_commit VALUES (1)`, emitDeals(1)))
+      )
+      yield* eventually(Effect.map(
+        sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND query = 'COMMIT' AND state = 'active'`,
+        (rows) => rows.length > 0
+      ))
+      yield* Fiber.interrupt(emitting)
+      yield* eventually(delivered)
+    })))
+
   it.effect("is woken by a commit in another process", () =>
     running(Effect.gen(function*() {
       yield* elsewhere(emitDeals(3))
@@ -85,7 +132,11 @@ layer(Log, { excludeTestServices: true })("a processor that never polls", (it) =
     Effect.scoped(Effect.gen(function*() {
       const sql = yield* PgClient
       const notifications = yield* sql.listen("zakops_outbox")
-      yield* Effect.ignore(sql.withTransaction(Effect.andThen(emitDeals(1), Effect.fail("rolled back"))))
+      const { transact } = yield* TransactionalPublisher
+      for (const within of [sql.withTransaction, transact]) {
+        yield* Effect.ignore(within(Effect.andThen(emitDeals(1), Effect.fail("rolled back"))))
+        yield* Effect.ignore(within(Effect.ignore(transact(Effect.andThen(emitDeals(1), Effect.fail("rolled back"))))))
+      }
       yield* moment(50)
       assert.strictEqual(yield* Queue.size(notifications), 0)
 

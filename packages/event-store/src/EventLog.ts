@@ -33,6 +33,7 @@ export const layerPublisher: Layer.Layer<
     const db = yield* Database.make
     const { schema, sql, table } = db
     yield* requireThisCluster(db)
+    const notify = yield* notifier
     const columns = sql.literal(
       "id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, trace_id, headers, created_at"
     )
@@ -42,7 +43,7 @@ export const layerPublisher: Layer.Layer<
       // In the order of writing, so that positions within one delivery follow seq.
       copyFrom: (entries) =>
         sql`INSERT INTO ${table.agentEvents} (${columns}) SELECT ${columns} FROM ${entries} ORDER BY seq ON CONFLICT (id) DO NOTHING`,
-      afterCommit: (yield* notifier)(channelOf(schema))
+      afterCommit: Effect.sync(() => notify(channelOf(schema)))
     } satisfies Transactional
   })
 )

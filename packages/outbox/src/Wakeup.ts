@@ -8,7 +8,7 @@ import * as Database from "@zakops/migrations/Database"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { InvalidSetting } from "./InvalidSetting.ts"
 import { listen } from "./connecting/listen.ts"
@@ -17,10 +17,12 @@ import { notifier } from "./connecting/Notifications.ts"
 export class Wakeup extends Context.Service<Wakeup, {
   /** To be run after entries were committed. Returns at once. */
   readonly announce: Effect.Effect<void>
+  /** As `announce`, for whoever is told of a commit outside of an effect. */
+  readonly announceUnsafe: () => void
   /** As `announce`, and notifies those who listen on another channel as well, in the same statement. */
   readonly announceWith: (channel: string) => Effect.Effect<void>
-  /** Starts to watch; the effect that it gives waits for the next announcement since it was last run. */
-  readonly watch: Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
+  /** A bell that rings at each announcement, until the scope closes. It may be rung for other reasons as well. */
+  readonly watch: Effect.Effect<Queue.Queue<void>, never, Scope.Scope>
   /** Passes announcements of other processes on to the watchers here, as long as the scope is open. */
   readonly listenToOthers: Effect.Effect<void, InvalidSetting, Scope.Scope>
   /** Whether announcements of other processes are heard at the moment. */
@@ -31,20 +33,35 @@ export class Wakeup extends Context.Service<Wakeup, {
     Effect.gen(function*() {
       const { schema } = yield* Database.make
       const channel = `${schema}_outbox`
-      // One pending signal for each watcher is enough: it says no more than "look again".
-      const signals = yield* PubSub.sliding<void>(1)
-      const here = Effect.asVoid(PubSub.publish(signals, void 0))
+      const bells = new Set<Queue.Queue<void>>()
+      const wakeHere = () => {
+        for (const bell of bells) Queue.offerUnsafe(bell, void 0)
+      }
+      // One signal that waits is enough: it says no more than "look again".
+      const watch = Effect.acquireRelease(
+        Effect.tap(Queue.sliding<void>(1), (bell) => Effect.sync(() => bells.add(bell))),
+        (bell) => Effect.sync(() => bells.delete(bell))
+      )
       const notify = yield* notifier
+      const announceUnsafe = () => {
+        wakeHere()
+        notify(channel)
+      }
       const client = yield* PgClient
       let listening = false
       const onState = (now: boolean) => {
         listening = now
       }
       return {
-        announce: Effect.andThen(here, notify(channel)),
-        announceWith: (other) => Effect.andThen(here, notify(channel, other)),
-        watch: Effect.map(PubSub.subscribe(signals), (subscription) => PubSub.take(subscription)),
-        listenToOthers: Effect.provideService(listen(channel, here, onState), PgClient, client),
+        announceUnsafe,
+        announce: Effect.sync(announceUnsafe),
+        announceWith: (other) =>
+          Effect.sync(() => {
+            wakeHere()
+            notify(channel, other)
+          }),
+        watch,
+        listenToOthers: Effect.provideService(listen(channel, Effect.sync(wakeHere), onState), PgClient, client),
         isListening: Effect.sync(() => listening)
       }
     })

@@ -37,6 +37,12 @@ export interface Round {
   readonly again: number
 }
 
+/**
+ * Where a round asks: everywhere that there may be something; where there was something of late, and everywhere else only if nothing is
+ * there now; or no more than where there was something of late. What is left out has its turn after a few rounds.
+ */
+export type Looking = "everywhere" | "busyFirst" | "busyOnly"
+
 /** How the destination is delivered to. */
 export interface Capacity {
   /** Bytes of data that there is room for; null for any number. */
@@ -50,8 +56,7 @@ export interface Capacity {
   /** Entries of one key that are taken before those of the next. */
   readonly depth: number
   readonly suspectsApart: boolean
-  /** Whether a round asks wherever there may be something, also where there was nothing of late, or leaves that to the next ones. */
-  readonly everywhere: boolean
+  readonly looking: Looking
 }
 
 interface Asking<R> {
@@ -142,7 +147,8 @@ export const takeDue = (
       Effect.gen(function*() {
         const began = yield* Clock.currentTimeMillis
         // A clock that has gone back is no reason to wait longer.
-        const whole = asking.capacity.everywhere || began >= wholeAgain || began < wholeAgain - longestAhead
+        const whole = asking.capacity.looking === "everywhere" || began >= wholeAgain ||
+          began < wholeAgain - longestAhead
         const round = yield* look(asking, whole ? beginning : mark)
         mark = round.mark ?? mark
         const ended = yield* Clock.currentTimeMillis
@@ -200,13 +206,19 @@ export const takeDue = (
     const busy = inTurn.filter((place) => place.quietFor === 0)
     // Where events come one by one, the next one most likely comes where the last one came.
     const quiet = inTurn.filter((place) => place.quietFor > 0).toSorted((a, b) => b.had - a.had)
+    const latest = places.toSorted((a, b) => b.had - a.had)[0]
     let all = nothing
     for (const place of [...busy, ...quiet]) {
       const room = limit - all.taken
+      const mayBeLeftOut = capacity.looking !== "everywhere" && place.quietFor > 0
       // While events keep coming to one place, looking for them there alone halves the time that they wait.
-      if (room <= 0 || (!capacity.everywhere && place.quietFor > 0 && all.taken > 0)) {
+      if (room <= 0 || (mayBeLeftOut && all.taken > 0)) {
         place.quietFor = Math.max(0, place.quietFor - 1)
         all = add(all, unasked)
+        continue
+      }
+      if (mayBeLeftOut && place !== latest && capacity.looking === "busyOnly") {
+        place.quietFor--
         continue
       }
       const meet = place.crowded ? Math.max(room, crowd) : room

@@ -11,15 +11,16 @@ import { SqlClient } from "effect/sql/SqlClient"
 
 /**
  * Milliseconds until the next notification for each event that asked for the last one, and at least and at most: a notification costs its
- * sender as much as an emit or more. So few wait for each other long, and at the most that a pool can emit it is a twentieth of the work.
+ * sender as much as an emit or more. So few wait for each other long, and where there are many, and a processor is awake anyway, next to
+ * nothing is spent on it (one emit after another: 0.99 of the INSERT by hand, against 0.92 with 0.5 for each and 10 at most).
  */
-const gatheringForEach = 0.5
+const gatheringForEach = 1
 const shortestGathering = 5
-const longestGathering = 10
+const longestGathering = 20
 
 /**
- * Gives an effect that asks for a NOTIFY on each of `channels` and returns at once. The first is sent without delay, and what is asked for
- * within 10 ms at most after one is gathered in the next. Runs a fiber in the scope. A notification that cannot be sent is logged at debug
+ * Gives a function that asks for a NOTIFY on each of `channels` and returns at once. The first is sent without delay, and what is asked for
+ * within 20 ms at most after one is gathered in the next. Runs a fiber in the scope. A notification that cannot be sent is logged at debug
  * level: listeners poll.
  */
 export const notifier = Effect.gen(function*() {
@@ -47,12 +48,11 @@ export const notifier = Effect.gen(function*() {
     Effect.forever,
     Effect.forkScoped
   )
-  return (...channels: ReadonlyArray<string>) =>
-    Effect.suspend(() => {
-      count++
-      for (const channel of channels) asked.add(channel)
-      return Effect.asVoid(Queue.offer(requests, void 0))
-    })
+  return (...channels: ReadonlyArray<string>): void => {
+    count++
+    for (const channel of channels) asked.add(channel)
+    Queue.offerUnsafe(requests, void 0)
+  }
 })
 
 const gatheringFor = (gathered: number): number =>

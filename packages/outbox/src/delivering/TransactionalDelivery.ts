@@ -15,13 +15,13 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { Limits } from "../DeliveryLimits.ts"
 import { deliverSelection } from "./deliverSelection.ts"
 import { isolateFailures } from "./isolateFailures.ts"
-import { untilWorth } from "./idle.ts"
+import { makeIdling } from "./idle.ts"
 import type { Lane } from "./Lane.ts"
 import { outlastTrouble } from "../connecting/outlastTrouble.ts"
 import type { OutboxSettings } from "../OutboxConfig.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { Selection } from "../claiming/Selection.ts"
-import type { Capacity } from "../claiming/takeDue.ts"
+import type { Capacity, Looking } from "../claiming/takeDue.ts"
 import { takeDue } from "../claiming/takeDue.ts"
 import { tidyUp } from "./tidyUp.ts"
 
@@ -38,8 +38,8 @@ export const make = (
   const deliver = deliverSelection(db, publisher, routing)
   const isolate = isolateFailures(db, publisher, routing, policy)
   const tidy = tidyUp(db, destination, null, tally, pollInterval)
-  const capacityOf = (everywhere: boolean): Capacity => ({
-    everywhere,
+  const capacityOf = (looking: Looking): Capacity => ({
+    looking,
     // The data stays in the database, and nothing of it can make this process crash; but for what predicates have to see.
     bytes: () => (routing?.byPredicate.length ?? 0) > 0 ? batchBytes : null,
     suspectsApart: false,
@@ -50,14 +50,13 @@ export const make = (
   })
 
   /** Rounds of one lane, each of which takes one batch through to the end. */
-  const lane = (everywhere: boolean, only?: "unkeyed") => {
-    const capacity = capacityOf(everywhere)
+  const lane = (only?: "unkeyed") => {
     const take = takeDue(db, limits, destination, null, only)
-    return (tidied: { readonly dead: number }) =>
+    return (looking: Looking, tidied = { dead: 0 }) =>
       Effect.gen(function*() {
         let counts: ProcessorCounts.ProcessorCounts = ProcessorCounts.none
         let routed = 0
-        const { again, more } = yield* take(capacity, batchSize, (selection: Selection) =>
+        const round = yield* take(capacityOf(looking), batchSize, (selection: Selection) =>
           Effect.gen(function*() {
             const taken = yield* Effect.catchIf(
               deliver(selection),
@@ -71,26 +70,28 @@ export const make = (
         if (counts.delivered > 0) yield* publisher.afterCommit
         yield* tally.record(counts)
         if (routed > 0 && routing !== undefined) yield* Effect.andThen(tally.routed(routed), routing.announce)
-        return { counts: { ...counts, dead: counts.dead + tidied.dead }, again, more, down: false }
+        return { ...round, counts: { ...counts, dead: counts.dead + tidied.dead }, down: false }
       })
   }
-  const runOnce = Effect.flatMap(tidy.now, lane(true))
+  const wholeRound = lane()
+  const runOnce = Effect.flatMap(tidy.now, (tidied) => wholeRound("everywhere", tidied))
 
   /** Runs in the scope until it closes; a transaction that is under way then is rolled back or has committed, whole either way. */
-  const start = Effect.fnUntraced(function*(wakeup: Effect.Effect<void>) {
-    const waitUntilWorth = untilWorth(db, null, wakeup, pollInterval)
+  const start = Effect.fnUntraced(function*(bell: Queue.Queue<void>) {
+    const { afterLook, isAwake } = makeIdling(db, null, bell, pollInterval)
     const backlog = yield* Queue.sliding<void>(1)
-    const round = lane(false)
+    const look = lane()
     const next = Effect.gen(function*() {
       const since = yield* Clock.currentTimeMillis
-      const { again, more } = yield* Effect.flatMap(tidy.atTimes, round)
-      if (more) yield* Queue.offer(backlog, void 0)
-      else yield* waitUntilWorth(again, since)
+      const tidied = yield* tidy.atTimes
+      const round = yield* look(isAwake() ? "busyOnly" : "busyFirst", tidied)
+      if (round.more) yield* Queue.offer(backlog, void 0)
+      yield* afterLook(round, since)
     })
-    const helpOut = lane(false, "unkeyed")
+    const helpOut = lane("unkeyed")
     const help = Effect.gen(function*() {
       yield* Queue.take(backlog)
-      while ((yield* helpOut({ dead: 0 })).more) { /* There is more than the first can do. */ }
+      while ((yield* helpOut("busyFirst")).more) { /* There is more than the first can do. */ }
     })
     const forGood = (work: Effect.Effect<void, SqlError>) =>
       outlastTrouble(`delivering to ${destination} failed`, work).pipe(Effect.forever, Effect.forkScoped)

@@ -20,7 +20,7 @@ export const deliverBatch = (
     const entries: Array<ClaimedEntry> = []
     const keep = claiming(held, (claimed) => Effect.sync(() => entries.push(...claimed)))
     const work = Effect.gen(function*() {
-      const { more } = yield* take(capacityBeside(held, true), batchSize, keep)
+      const { more } = yield* take(capacityBeside(held, "everywhere"), batchSize, keep)
       if (entries.length === 0) yield* keep(yield* suspect)
       yield* Effect.forEach(
         toRuns(entries),

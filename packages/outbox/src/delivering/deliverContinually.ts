@@ -12,7 +12,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { ClaimedEntry } from "../claiming/OutboxEntry.ts"
 import { renewLeases } from "../claiming/renewLeases.ts"
 import type { Selection } from "../claiming/Selection.ts"
-import type { Take } from "../claiming/takeDue.ts"
+import type { Looking, Take } from "../claiming/takeDue.ts"
 import { outlastTrouble } from "../connecting/outlastTrouble.ts"
 import type { Vitals } from "../workers/beat.ts"
 import type { Attempt, Begun } from "./attemptDelivery.ts"
@@ -24,7 +24,7 @@ import type { ExternalMeans } from "./externalMeans.ts"
 import { handBackUnended } from "./externalMeans.ts"
 import { gatherAttempts } from "./gatherAttempts.ts"
 import { HeldEntries } from "./HeldEntries.ts"
-import { untilWorth } from "./idle.ts"
+import { makeIdling } from "./idle.ts"
 import { listenTo } from "./listenTo.ts"
 import { settleAttempts } from "./settleAttempts.ts"
 
@@ -48,18 +48,17 @@ export const deliverContinually = (
    * Runs in the scope until it closes. Closing stops claiming, lets what is in flight finish within the drain limit, hands the rest back
    * without a charge, and returns when the database knows.
    */
-  const start = Effect.fnUntraced(function*(wakeup: Effect.Effect<void>) {
+  const start = Effect.fnUntraced(function*(bell: Queue.Queue<void>) {
     const held = new HeldEntries(lease)
-    const takeNextDue = (limit: number, takeUp: Take<never>, everywhere = false) =>
-      take(capacityBeside(held, everywhere), limit, takeUp)
+    const takeNextDue = (limit: number, takeUp: Take<never>, looking: Looking) =>
+      take(capacityBeside(held, looking), limit, takeUp)
     // What was settled has made room. One fiber waits for that at a time.
     const changed = yield* Queue.sliding<void>(1)
     // And it may have made something due: a retry, the next of a key or of a line.
-    const freed = yield* Queue.sliding<void>(1)
     const mayFree = ({ entry, fact }: Attempt) =>
       fact._tag !== "Delivered" || entry.orderingKey !== null || limits.types?.[entry.eventType] !== undefined
     const { ended, group } = yield* gatherAttempts(held, batchSize / 2, mayFree)
-    const waitUntilWorth = untilWorth(db, lane.route, Effect.raceFirst(wakeup, Queue.take(freed)), pollInterval)
+    const { afterLook, isAwake } = makeIdling(db, lane.route, bell, pollInterval)
     const settle = settleAttempts(db, destination, lane, (statement) => outlastTrouble("settling failed", statement))
     const { breaker, hear, probe } = yield* listenTo(destination)
     vitals = () => ({ breaker: CircuitBreaker.nameOf(breaker()), holding: held.size })
@@ -83,7 +82,7 @@ export const deliverContinually = (
       yield* outlastTrouble("settling failed", settle(attempts))
       held.settled(attempts.map(({ entry }) => entry))
       yield* Queue.offer(changed, void 0)
-      if (attempts.some(mayFree)) yield* Queue.offer(freed, void 0)
+      if (attempts.some(mayFree)) yield* Queue.offer(bell, void 0)
     })
     yield* settleGroup.pipe(Effect.forever, Effect.forkScoped)
 
@@ -163,7 +162,7 @@ export const deliverContinually = (
         yield* allSettled
         probe()
         // What was handed back lies in front of what has been met.
-        const { taken } = yield* taking((take) => takeNextDue(1, take, true))
+        const { taken } = yield* taking((take) => takeNextDue(1, take, "everywhere"))
         // Where nothing else is due, what is to be delivered alone is the probe.
         if (taken === 0) yield* takeAlone(suspect)
         yield* allSettled
@@ -173,8 +172,8 @@ export const deliverContinually = (
       if (suspects) { for (let alone = 0; alone < mostAlone && (yield* takeAlone(suspect)) > 0; alone++); }
       yield* someRoom
       const since = yield* Clock.currentTimeMillis
-      const { again, more } = yield* taking((take) => takeNextDue(room(), take))
-      if (!more) yield* waitUntilWorth(again, since)
+      const round = yield* taking((take) => takeNextDue(room(), take, isAwake() ? "busyOnly" : "busyFirst"))
+      yield* afterLook(round, since)
     })
     yield* outlastTrouble("claiming failed", takeNext).pipe(Effect.forever, Effect.forkScoped)
   })

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import { claimEntries } from "../claiming/claimEntries.ts"
 import { dueSuspect } from "../claiming/dueSuspect.ts"
 import type { ClaimedEntry } from "../claiming/OutboxEntry.ts"
-import type { Capacity, Take } from "../claiming/takeDue.ts"
+import type { Capacity, Looking, Take } from "../claiming/takeDue.ts"
 import { takeDue } from "../claiming/takeDue.ts"
 import type { Limits } from "../DeliveryLimits.ts"
 import type { OutboxSettings } from "../OutboxConfig.ts"
@@ -47,8 +47,8 @@ export const externalMeans = (
   const attempt = attemptDelivery(publisher, shadowSink(db), policy, settings.publishTimeout)
   const pace = new Pace()
 
-  const capacityBeside = (held: HeldEntries, everywhere: boolean): Capacity => ({
-    everywhere,
+  const capacityBeside = (held: HeldEntries, looking: Looking): Capacity => ({
+    looking,
     bytes: () => Math.min(batchBytes, Math.max(0, 2 * batchBytes - held.bytes)),
     suspectsApart: true,
     free: () => Math.max(0, concurrency - held.size),

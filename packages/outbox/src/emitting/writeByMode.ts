@@ -28,7 +28,7 @@ import type { Transaction } from "../TransactionalPublisher.ts"
  * delivered. Runs a fiber in the scope.
  */
 export const writeByMode = Effect.fnUntraced(
-  function*(db: Database, publisher: External | Transactional, wake: Effect.Effect<void>) {
+  function*(db: Database, publisher: External | Transactional, wake: () => void) {
     const { sql, table } = db
     const insert = insertEntries(db)
     const insertOne = insertPlain(db)
@@ -38,13 +38,17 @@ export const writeByMode = Effect.fnUntraced(
     const isWritten = (id: string) =>
       Effect.map(sql`SELECT FROM ${table.outbox} WHERE id = ${id}::uuid`, (rows) => rows.length > 0)
 
-    // Once for each transaction or savepoint, and with none of the services that are in scope: sql-pg copies the whole context for each
-    // call (a quarter of what an emit costs this process).
+    // In a transaction that something else has opened, once for it or its savepoint, and with none of the services that are in scope:
+    // sql-pg copies the whole context for each call (a quarter of what an emit costs this process).
     const announced = new WeakSet<OwnTransaction["level"]>()
-    const wakeAfterCommit = ({ level }: OwnTransaction): Effect.Effect<void> => {
+    const wakeAfterCommit = ({ granted, level }: OwnTransaction): Effect.Effect<void> => {
+      if (granted.afterCommit !== undefined) {
+        granted.afterCommit(wake)
+        return Effect.void
+      }
       if (announced.has(level)) return Effect.void
       announced.add(level)
-      return Effect.updateContext(sql.afterCommit(wake), () => Context.make(sql.transactionService, level))
+      return Effect.updateContext(sql.afterCommit(Effect.sync(wake)), () => Context.make(sql.transactionService, level))
     }
     const write = (entries: ReadonlyArray<NewEntry>) =>
       inOwnTransaction(db, (transaction, fiber) => {
