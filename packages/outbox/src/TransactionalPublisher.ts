@@ -116,7 +116,8 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
           /** What a savepoint has written is there with the rest, unless that is rolled back. */
           const conclude = () => {
             if (!isOutermost && token !== undefined) outer?.isKnownAs(token)
-            for (const notice of notices) isOutermost ? notice() : outer?.afterCommit?.(notice)
+            const tell = isOutermost ? (notice: () => void) => notice() : outer?.afterCommit
+            for (const notice of notices) tell?.(notice)
           }
           let done: { readonly result: A } | undefined
           const transaction = SqlErrors.lostAsFailure(
