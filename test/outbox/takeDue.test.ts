@@ -133,4 +133,33 @@ layer(Live)("looking for what is due", (it) => {
       yield* emitDeals(1)
       assert.deepInclude(yield* look("busyFirst"), { taken: [null] })
     }))
+
+  it.effect("meets no more than it needs where few keys fill the room, and all again where they do not", () =>
+    Effect.gen(function*() {
+      yield* emptyTables
+      const db = yield* Database.make
+      const takeNext = takeDue(db, {}, "anywhere", null)
+      const met: Array<number> = []
+      const look = (room: number) =>
+        takeNext(
+          { ...capacity("busyFirst"), run: 100, depth: 100 },
+          room,
+          (selection: Selection) =>
+            Effect.gen(function*() {
+              if (selection.keyed) met.push(selection.limit)
+              const claimed = yield* claimEntries(db, "a worker")(selection, randomUUID(), Duration.minutes(1))
+              const keys = new Set(claimed.entries.map(({ orderingKey }) => orderingKey)).size
+              return { ...claimed, keys, taken: claimed.entries.length }
+            })
+        )
+      yield* Effect.forEach(["a", "b", "c", "d"], (orderingKey) => emitDeals(40, { orderingKey }))
+      assert.deepInclude(yield* look(40), { taken: 40 })
+      assert.deepInclude(yield* look(20), { taken: 20 })
+      assert.deepStrictEqual(met, [40, 8])
+      // The rest of the second key waits for what is being delivered of it, and lies in front of the others.
+      assert.deepInclude(yield* look(40), { taken: 0, more: true })
+      assert.deepInclude(yield* look(40), { taken: 40 })
+      assert.deepInclude(yield* look(40), { taken: 40 })
+      assert.deepStrictEqual(met.slice(2), [8, 40, 29])
+    }))
 })

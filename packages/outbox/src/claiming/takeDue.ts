@@ -25,6 +25,8 @@ export interface Taken {
   readonly moved: number
   /** Where the last one that it met stands, where it tells. */
   readonly mark: Mark | undefined
+  /** How many ordering keys those that were taken have, where that is known. */
+  readonly keys?: number | undefined
 }
 
 export type Take<R> = (selection: Selection) => Effect.Effect<Taken, SqlError, R>
@@ -67,7 +69,9 @@ interface Asking<R> {
   readonly meet: number
 }
 
-type Asked = <R>(asking: Asking<R>) => Effect.Effect<Round & { readonly moved: number }, SqlError, R>
+type Asked = <R>(
+  asking: Asking<R>
+) => Effect.Effect<Round & { readonly moved: number; readonly keys?: number | undefined }, SqlError, R>
 
 /** Where entries wait. One that had nothing is asked again when the others leave room, or have nothing either, or after a few rounds. */
 interface Place {
@@ -77,8 +81,18 @@ interface Place {
   had: number
   /** All that was met in front had to be set aside: there may be much more of it. */
   crowded: boolean
+  /** How many are met at most, where those of few keys are enough to take as many as there is room for. */
+  enough: number
+  /** How many of them for each of those keys. */
+  forEachKey: number
 }
 
+/**
+ * Of what is met all is locked, and of few keys most is taken behind what is met: the next time no more is met than so many for each key. It
+ * was not enough where what was left of other keys lies in front. (1,000 keys with a hundred entries each: 0.78 instead of 0.73 of the rate
+ * without keys.)
+ */
+const leastForEachKey = 8
 /**
  * Milliseconds of a look that are worth nothing else; and for how many times as long as a longer one, and how long at most, the next begin
  * behind what was met. So what others hold up in the index (an old snapshot keeps every entry there that was delivered since) takes about a
@@ -124,10 +138,10 @@ export const takeDue = (
         const bytes = capacity.bytes()
         const among = { time, limit, meet, run, depth, bytes, destination, route, limited, suspectsApart, after }
         const selection = select(among)
-        const { mark, met, moved, taken } = yield* take(selection)
+        const { keys, mark, met, moved, taken } = yield* take(selection)
         // Where nothing could be taken or moved, others hold it all: looking again at once would find the same.
         const more = taken + moved > 0 && (met >= selection.limit || taken + moved < met)
-        return { taken, moved, more, again: Infinity, mark: taken + moved === met ? mark : undefined }
+        return { taken, moved, more, keys, again: Infinity, mark: taken + moved === met ? mark : undefined }
       })
 
   const fromBeginning = (select: (taking: Taking) => Selection): Asked => {
@@ -193,11 +207,12 @@ export const takeDue = (
       return { ...all, moved: 0 }
     })
 
-  const unkeyed: Place = { ask: fromMark((taking) => dueEntries(db, taking)), quietFor: 0, had: 0, crowded: false }
+  const fresh = { quietFor: 0, had: 0, crowded: false, enough: Infinity, forEachKey: leastForEachKey }
+  const unkeyed: Place = { ask: fromMark((taking) => dueEntries(db, taking)), ...fresh }
   const places: ReadonlyArray<Place> = only === "unkeyed" ? [unkeyed] : [
     unkeyed,
-    { ask: fromBeginning((taking) => dueRuns(db, taking)), quietFor: 0, had: 0, crowded: false },
-    { ask: fromLines, quietFor: 0, had: 0, crowded: false }
+    { ask: fromBeginning((taking) => dueRuns(db, taking)), ...fresh },
+    { ask: fromLines, ...fresh }
   ]
 
   const fromPlaces = Effect.fnUntraced(function*<R>(capacity: Capacity, limit: number, take: Take<R>) {
@@ -221,8 +236,16 @@ export const takeDue = (
         place.quietFor--
         continue
       }
-      const meet = place.crowded ? Math.max(room, crowd) : room
-      const round = yield* place.ask({ capacity, take, limit: room, meet })
+      const most = place.crowded ? Math.max(room, crowd) : room
+      const meet = Math.min(most, place.enough)
+      const asked = yield* place.ask({ capacity, take, limit: room, meet })
+      const isFilled = asked.taken === room
+      const wasTooFew = !isFilled && meet < most
+      // What is behind what was met may be free.
+      const round = wasTooFew ? { ...asked, more: true } : asked
+      if (wasTooFew) place.forEachKey *= 4
+      else if (isFilled) place.forEachKey = Math.max(leastForEachKey, place.forEachKey * 0.9)
+      place.enough = isFilled && round.keys !== undefined ? Math.ceil(round.keys * place.forEachKey) : Infinity
       place.quietFor = round.taken === 0 && !round.more ? roundsWithout : 0
       if (round.taken > 0) place.had = rounds
       place.crowded = round.moved > 0 && round.taken === 0

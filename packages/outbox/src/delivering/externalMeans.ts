@@ -67,7 +67,8 @@ export const externalMeans = (
         const { entries, mark, met, moved } = yield* claim(selection, randomUUID(), lease)
         held.add(entries, since)
         yield* hold(entries)
-        return { met, moved, mark, taken: entries.length }
+        const keys = selection.keyed ? new Set(entries.map(({ orderingKey }) => orderingKey)).size : undefined
+        return { met, moved, mark, keys, taken: entries.length }
       })
 
   /** Begins an attempt, unless the entry has been lost or is late by the time that it has its turn. */
