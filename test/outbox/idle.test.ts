@@ -68,6 +68,17 @@ layer(Layer.provideMerge(TestDatabase.layer, Layer.succeed(DatabaseTime, fromClo
       assert.isBelow(yield* waitAfter(idle, foundNothing, 20), Infinity)
     }))
 
+  it.effect("it does not stay awake for a clock that has gone back", () =>
+    Effect.gen(function*() {
+      const idle = yield* idling
+      yield* TestClock.adjust("1 hour")
+      yield* findEvery(idle, 1)
+      assert.isTrue(idle.isAwake())
+      const lookedAt = (yield* Clock.currentTimeMillis) - Duration.toMillis("30 minutes")
+      yield* idle.afterLook(foundNothing, lookedAt)
+      assert.isFalse(idle.isAwake())
+    }))
+
   it.effect("it is back asleep after one burst, however long the next look takes", () =>
     Effect.gen(function*() {
       const idle = yield* idling

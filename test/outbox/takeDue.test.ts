@@ -155,11 +155,32 @@ layer(Live)("looking for what is due", (it) => {
       yield* Effect.forEach(["a", "b", "c", "d"], (orderingKey) => emitDeals(40, { orderingKey }))
       assert.deepInclude(yield* look(40), { taken: 40 })
       assert.deepInclude(yield* look(20), { taken: 20 })
-      assert.deepStrictEqual(met, [40, 8])
+      assert.deepStrictEqual(met, [40, 4])
       // The rest of the second key waits for what is being delivered of it, and lies in front of the others.
       assert.deepInclude(yield* look(40), { taken: 0, more: true })
       assert.deepInclude(yield* look(40), { taken: 40 })
       assert.deepInclude(yield* look(40), { taken: 40 })
-      assert.deepStrictEqual(met.slice(2), [8, 40, 29])
+      assert.deepStrictEqual(met.slice(2), [16, 40, 29])
+    }))
+
+  it.effect("asks an account that is used up no more often than it has something", () =>
+    Effect.gen(function*() {
+      yield* emptyTables
+      const db = yield* Database.make
+      const takeNext = takeDue(db, { destination: { rate: { limit: 2, per: "1 second" } } }, "anywhere", null)
+      const look = (where: Looking) =>
+        takeNext({ ...capacity(where), free: () => 10 }, 10, (selection: Selection) =>
+          Effect.map(
+            claimEntries(db, "a worker")(selection, randomUUID(), Duration.minutes(1)),
+            (claimed) => ({ ...claimed, taken: claimed.entries.length })
+          ))
+      yield* emitDeals(9)
+      assert.deepInclude(yield* look("busyOnly"), { taken: 2 })
+      assert.deepStrictEqual(yield* look("busyOnly"), { taken: 0, more: false, again: 500 })
+      yield* TestClock.adjust("100 millis")
+      assert.deepStrictEqual(yield* look("busyOnly"), { taken: 0, more: false, again: 400 })
+      assert.deepStrictEqual(yield* look("everywhere"), { taken: 0, more: false, again: 500 })
+      yield* TestClock.adjust("500 millis")
+      assert.deepInclude(yield* look("busyOnly"), { taken: 1 })
     }))
 })

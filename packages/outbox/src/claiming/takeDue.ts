@@ -73,7 +73,10 @@ type Asked = <R>(
   asking: Asking<R>
 ) => Effect.Effect<Round & { readonly moved: number; readonly keys?: number | undefined }, SqlError, R>
 
-/** Where entries wait. One that had nothing is asked again when the others leave room, or have nothing either, or after a few rounds. */
+/**
+ * Where entries wait. One that had nothing is asked again when the others leave room, or (unless only busy ones are asked) have nothing
+ * either, or after a few rounds.
+ */
 interface Place {
   readonly ask: Asked
   quietFor: number
@@ -81,18 +84,17 @@ interface Place {
   had: number
   /** All that was met in front had to be set aside: there may be much more of it. */
   crowded: boolean
-  /** How many are met at most, where those of few keys are enough to take as many as there is room for. */
-  enough: number
-  /** How many of them for each of those keys. */
-  forEachKey: number
+  /** For each entry that filled the room, how many keys it took; where it was not filled, or nobody knows, any number. */
+  keysForOne: number
+  /** How many are met for each of those keys. */
+  metForKey: number
 }
 
 /**
- * Of what is met all is locked, and of few keys most is taken behind what is met: the next time no more is met than so many for each key. It
- * was not enough where what was left of other keys lies in front. (1,000 keys with a hundred entries each: 0.78 instead of 0.73 of the rate
- * without keys.)
+ * Of what is met all is locked, and of few keys most is taken behind what is met. So where they have filled the room, no more is met the next
+ * time than so many for each key, to begin with (1,000 keys with a hundred entries each: 0.78 instead of 0.73 of the rate without keys).
  */
-const leastForEachKey = 8
+const leastForKey = 8
 /**
  * Milliseconds of a look that are worth nothing else; and for how many times as long as a longer one, and how long at most, the next begin
  * behind what was met. So what others hold up in the index (an old snapshot keeps every entry there that was delivered since) takes about a
@@ -106,6 +108,7 @@ const roundsWithout = 7
 const crowd = 2000
 /** Milliseconds between looks at an account that is used up: a rate of a thousand a second is not worth a thousand looks. */
 const shortestWait = 50
+const waitFor = ({ rate }: Account) => Math.max(shortestWait, Math.ceil(millisForOne(rate)))
 
 /**
  * `route` is the one whose entries are taken, null for the main destination; `destination` is the publisher's name. `only` leaves what has a
@@ -125,6 +128,8 @@ export const takeDue = (
   const rate = limits.destination?.rate
   // What one destination may be sent of a type is no matter of another's.
   const accountOf = (type: string) => route === null ? type : `${route}/${type}`
+  /** Of the accounts that had nothing to draw, when they are looked at again. */
+  const usedUp = new Map<string, number>()
   let rounds = 0
 
   const from =
@@ -182,8 +187,18 @@ export const takeDue = (
     ask: (limit: number) => Effect.Effect<Round, SqlError, R>
   ) {
     if (account === undefined) return yield* ask(wanted)
-    const drawn = yield* draw(account, Math.min(wanted, capacity.free()))
-    if (drawn === 0) return { ...nothing, again: Math.max(shortestWait, Math.ceil(millisForOne(account.rate))) }
+    const again = waitFor(account)
+    const most = Math.min(wanted, capacity.free())
+    if (most === 0) return { ...nothing, again }
+    const { kind, name } = account
+    const now = yield* Clock.currentTimeMillis
+    const rest = (usedUp.get(`${kind}/${name}`) ?? -Infinity) - now
+    if (capacity.looking !== "everywhere" && rest > 0 && rest <= again) return { ...nothing, again: rest }
+    const drawn = yield* draw(account, most)
+    if (drawn === 0) {
+      usedUp.set(`${kind}/${name}`, now + again)
+      return { ...nothing, again }
+    }
     const round = yield* ask(drawn)
     yield* giveBack(account, drawn - round.taken)
     return round
@@ -207,7 +222,7 @@ export const takeDue = (
       return { ...all, moved: 0 }
     })
 
-  const fresh = { quietFor: 0, had: 0, crowded: false, enough: Infinity, forEachKey: leastForEachKey }
+  const fresh = { quietFor: 0, had: 0, crowded: false, keysForOne: Infinity, metForKey: leastForKey }
   const unkeyed: Place = { ask: fromMark((taking) => dueEntries(db, taking)), ...fresh }
   const places: ReadonlyArray<Place> = only === "unkeyed" ? [unkeyed] : [
     unkeyed,
@@ -237,15 +252,15 @@ export const takeDue = (
         continue
       }
       const most = place.crowded ? Math.max(room, crowd) : room
-      const meet = Math.min(most, place.enough)
+      const meet = Math.min(most, Math.ceil(room * place.keysForOne * place.metForKey))
       const asked = yield* place.ask({ capacity, take, limit: room, meet })
       const isFilled = asked.taken === room
       const wasTooFew = !isFilled && meet < most
-      // What is behind what was met may be free.
+      // What is left of keys that are being delivered lies in front, and what is behind it may be free.
       const round = wasTooFew ? { ...asked, more: true } : asked
-      if (wasTooFew) place.forEachKey *= 4
-      else if (isFilled) place.forEachKey = Math.max(leastForEachKey, place.forEachKey * 0.9)
-      place.enough = isFilled && round.keys !== undefined ? Math.ceil(round.keys * place.forEachKey) : Infinity
+      if (wasTooFew) place.metForKey *= 4
+      else if (isFilled) place.metForKey = Math.max(leastForKey, place.metForKey * 0.9)
+      place.keysForOne = isFilled && round.keys !== undefined ? round.keys / room : Infinity
       place.quietFor = round.taken === 0 && !round.more ? roundsWithout : 0
       if (round.taken > 0) place.had = rounds
       place.crowded = round.moved > 0 && round.taken === 0

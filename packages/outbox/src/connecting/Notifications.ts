@@ -5,6 +5,7 @@
  * serialise their commits (measured at 16 connections: 11,147 transactions/s without, 4,590 with, 7,126 at 64 gathered).
  */
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -17,6 +18,9 @@ import { SqlClient } from "effect/sql/SqlClient"
 const gatheringForEach = 1
 const shortestGathering = 5
 const longestGathering = 20
+
+/** How long a program that ends waits for its last notification to be sent. */
+const farewellLimit = Duration.seconds(1)
 
 /**
  * Gives a function that asks for a NOTIFY on each of `channels` and returns at once. The first is sent without delay, and what is asked for
@@ -39,6 +43,10 @@ export const notifier = Effect.gen(function*() {
       gathered
     )
   })
+  // What is still gathered when a program ends is told by nobody else.
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => asked.size === 0 ? Effect.void : Effect.ignore(Effect.timeoutOption(send, farewellLimit)))
+  )
   yield* Queue.take(requests).pipe(
     Effect.andThen(send),
     Effect.catch((error) =>

@@ -34,7 +34,7 @@ export const makeIdling = (
   const nextDue = nextDueTime(db, route)
   const wakeup = Queue.take(bell)
   let foundAt = -Infinity
-  let between = longAgo
+  let betweenFinds = longAgo
   let awake = false
 
   /** Waits for the next wake-up, the next due time, the poll interval, or `most` milliseconds; what has fallen due since the look is worth another at once. */
@@ -50,15 +50,17 @@ export const makeIdling = (
     /** Waits until another look is worth it. `lookedAt` is when the look began, by this process' clock. */
     afterLook: ({ again, more, taken }: Round, lookedAt: number) =>
       Effect.suspend(() => {
+        // A clock that has gone back says nothing.
+        const foundAgo = Math.abs(lookedAt - foundAt)
         if (taken > 0) {
-          between += (Math.min(longAgo, Math.max(0, lookedAt - foundAt)) - between) / 4
+          betweenFinds += (Math.min(longAgo, foundAgo) - betweenFinds) / 4
           foundAt = lookedAt
         }
         const wasAwake = awake
-        awake = between < often && lookedAt - foundAt < awakeFor
+        awake = betweenFinds < often && (taken > 0 || foundAgo < awakeFor)
         // Before it falls asleep it has to ask everywhere.
         if (more || (wasAwake && !awake)) return Effect.void
-        return awake ? Effect.asVoid(Effect.timeoutOption(wakeup, Math.min(nap, again))) : sleep(again, lookedAt)
+        return awake ? Effect.asVoid(Effect.timeoutOption(wakeup, nap)) : sleep(again, lookedAt)
       })
   }
 }
