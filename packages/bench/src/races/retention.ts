@@ -162,7 +162,7 @@ const deletion: Race = {
   ]
 }
 
-const due = `NOT finished AND waits_for IS NULL AND ordering_key IS NULL
+const due = `NOT finished AND waits_for IS NULL AND ordering_key IS NULL AND destination IS NULL
   AND coalesce(next_attempt_at, '-infinity'::timestamptz) <= statement_timestamp()
   AND (status IS DISTINCT FROM 'processing' OR lease_until IS NULL OR lease_until < statement_timestamp())
   ORDER BY coalesce(next_attempt_at, '-infinity'::timestamptz), seq LIMIT 100 FOR UPDATE SKIP LOCKED`
