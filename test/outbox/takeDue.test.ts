@@ -140,9 +140,9 @@ layer(Live)("looking for what is due", (it) => {
       const db = yield* Database.make
       const takeNext = takeDue(db, {}, "anywhere", null)
       const met: Array<number> = []
-      const look = (room: number) =>
+      const look = (room: number, where: Looking = "busyFirst") =>
         takeNext(
-          { ...capacity("busyFirst"), run: 100, depth: 100 },
+          { ...capacity(where), run: 100, depth: 100 },
           room,
           (selection: Selection) =>
             Effect.gen(function*() {
@@ -161,6 +161,9 @@ layer(Live)("looking for what is due", (it) => {
       assert.deepInclude(yield* look(40), { taken: 40 })
       assert.deepInclude(yield* look(40), { taken: 40 })
       assert.deepStrictEqual(met.slice(2), [16, 40, 29])
+      // A round that is to leave nothing out meets as much as it may take.
+      yield* look(40, "everywhere")
+      assert.deepStrictEqual(met.slice(5), [40])
     }))
 
   it.effect("asks an account that is used up no more often than it has something", () =>

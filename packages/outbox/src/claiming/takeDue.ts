@@ -252,7 +252,9 @@ export const takeDue = (
         continue
       }
       const most = place.crowded ? Math.max(room, crowd) : room
-      const meet = Math.min(most, Math.ceil(room * place.keysForOne * place.metForKey))
+      const meet = capacity.looking === "everywhere"
+        ? most
+        : Math.min(most, Math.ceil(room * place.keysForOne * place.metForKey))
       const asked = yield* place.ask({ capacity, take, limit: room, meet })
       const isFilled = asked.taken === room
       const wasTooFew = !isFilled && meet < most
