@@ -32,6 +32,13 @@ const capacity = (looking: Looking): Capacity => ({
   suspectsApart: true
 })
 
+/** Claims what a selection takes, for as long as a test lasts. */
+const claiming = (db: Database.Database) => (selection: Selection) =>
+  Effect.map(
+    claimEntries(db, "a worker")(selection, randomUUID(), Duration.minutes(1)),
+    (claimed) => ({ ...claimed, taken: claimed.entries.length })
+  )
+
 /** Rounds of two entries, each of which takes so many milliseconds, and what they have taken. */
 const looking = Effect.fnUntraced(function*(millis: number) {
   yield* emptyTables
@@ -41,14 +48,10 @@ const looking = Effect.fnUntraced(function*(millis: number) {
   const look = (where: Looking = "busyFirst") =>
     takeNext(capacity(where), 2, (selection: Selection) =>
       Effect.gen(function*() {
-        const { entries, mark, met, moved } = yield* claimEntries(db, "a worker")(
-          selection,
-          randomUUID(),
-          Duration.minutes(1)
-        )
+        const claimed = yield* claiming(db)(selection)
         yield* TestClock.adjust(millis)
-        taken.push(...entries.map(({ id }) => id))
-        return { met, moved, mark, taken: entries.length }
+        taken.push(...claimed.entries.map(({ id }) => id))
+        return claimed
       }))
   return { look, taken }
 })
@@ -103,13 +106,9 @@ layer(Live)("looking for what is due", (it) => {
           const round = yield* takeNext(capacity(where), 2, (selection: Selection) =>
             Effect.gen(function*() {
               asked++
-              const { entries, mark, met, moved } = yield* claimEntries(db, "a worker")(
-                selection,
-                randomUUID(),
-                Duration.minutes(1)
-              )
-              taken.push(...entries.map(({ orderingKey }) => orderingKey))
-              return { met, moved, mark, taken: entries.length }
+              const claimed = yield* claiming(db)(selection)
+              taken.push(...claimed.entries.map(({ orderingKey }) => orderingKey))
+              return claimed
             }))
           return { asked, taken, more: round.more }
         })
@@ -147,9 +146,8 @@ layer(Live)("looking for what is due", (it) => {
           (selection: Selection) =>
             Effect.gen(function*() {
               if (selection.keyed) met.push(selection.limit)
-              const claimed = yield* claimEntries(db, "a worker")(selection, randomUUID(), Duration.minutes(1))
-              const keys = new Set(claimed.entries.map(({ orderingKey }) => orderingKey)).size
-              return { ...claimed, keys, taken: claimed.entries.length }
+              const claimed = yield* claiming(db)(selection)
+              return { ...claimed, keys: new Set(claimed.entries.map(({ orderingKey }) => orderingKey)).size }
             })
         )
       yield* Effect.forEach(["a", "b", "c", "d"], (orderingKey) => emitDeals(40, { orderingKey }))
@@ -171,12 +169,7 @@ layer(Live)("looking for what is due", (it) => {
       yield* emptyTables
       const db = yield* Database.make
       const takeNext = takeDue(db, { destination: { rate: { limit: 2, per: "1 second" } } }, "anywhere", null)
-      const look = (where: Looking) =>
-        takeNext({ ...capacity(where), free: () => 10 }, 10, (selection: Selection) =>
-          Effect.map(
-            claimEntries(db, "a worker")(selection, randomUUID(), Duration.minutes(1)),
-            (claimed) => ({ ...claimed, taken: claimed.entries.length })
-          ))
+      const look = (where: Looking) => takeNext({ ...capacity(where), free: () => 10 }, 10, claiming(db))
       yield* emitDeals(9)
       assert.deepInclude(yield* look("busyOnly"), { taken: 2 })
       assert.deepStrictEqual(yield* look("busyOnly"), { taken: 0, more: false, again: 500 })

@@ -43,9 +43,9 @@ export class Wakeup extends Context.Service<Wakeup, {
         (bell) => Effect.sync(() => bells.delete(bell))
       )
       const notify = yield* notifier
-      const announceUnsafe = () => {
+      const announce = (...others: ReadonlyArray<string>) => {
         wakeHere()
-        notify(channel)
+        notify(channel, ...others)
       }
       const client = yield* PgClient
       let listening = false
@@ -53,13 +53,9 @@ export class Wakeup extends Context.Service<Wakeup, {
         listening = now
       }
       return {
-        announceUnsafe,
-        announce: Effect.sync(announceUnsafe),
-        announceWith: (other) =>
-          Effect.sync(() => {
-            wakeHere()
-            notify(channel, other)
-          }),
+        announceUnsafe: () => announce(),
+        announce: Effect.sync(() => announce()),
+        announceWith: (other) => Effect.sync(() => announce(other)),
         watch,
         listenToOthers: Effect.provideService(listen(channel, Effect.sync(wakeHere), onState), PgClient, client),
         isListening: Effect.sync(() => listening)
