@@ -145,15 +145,6 @@ layer(Log, { excludeTestServices: true })("a processor that never polls", (it) =
       yield* moment(50)
       assert.isBelow(yield* Queue.size(notifications), 200)
     })))
-
-  it.effect("is told of what a program commits right before it ends", () =>
-    Effect.scoped(Effect.gen(function*() {
-      const sql = yield* PgClient
-      const notifications = yield* sql.listen("zakops_outbox")
-      // The second is gathered, as the first has just been told of.
-      yield* elsewhere(Effect.andThen(emitDeals(1), emitDeals(1)))
-      yield* eventually(Effect.map(Queue.size(notifications), (size) => size === 2))
-    })))
 })
 
 const Polling = services({ pollInterval: Duration.millis(50) }).pipe(

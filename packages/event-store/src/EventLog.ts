@@ -33,7 +33,7 @@ export const layerPublisher: Layer.Layer<
     const db = yield* Database.make
     const { schema, sql, table } = db
     yield* requireThisCluster(db)
-    const notify = yield* notifier
+    const { notify } = yield* notifier
     const columns = sql.literal(
       "id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, trace_id, headers, created_at"
     )

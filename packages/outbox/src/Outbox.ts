@@ -56,7 +56,7 @@ export class Outbox extends Context.Service<Outbox, {
       const db = yield* Database.make
       const wakeup = yield* Wakeup
       const publisher = yield* EventPublisher
-      const write = yield* writeByMode(db, publisher, wakeup.announceUnsafe)
+      const write = yield* writeByMode(db, publisher, wakeup.notice)
       const originOf = originIn(`${db.schema}.outbox`)
 
       const emitAll = (emissions: ReadonlyArray<Emission>) =>

@@ -18,6 +18,14 @@ import { isSqlError } from "effect/sql/SqlError"
 import type { CommitToken } from "./emitting/resolveCommit.ts"
 import { isUnanswered, wasCommitted } from "./emitting/resolveCommit.ts"
 
+/** Who is to be told of a commit, each time once. Plain functions: see `Transaction.atCommit`. */
+export interface CommitNotice {
+  /** All has been done, and COMMIT is sent now. It may fail. */
+  readonly committing: () => void
+  /** All of it is committed. */
+  readonly committed: () => void
+}
+
 /**
  * The right to emit: an open transaction. `TransactionalPublisher` alone provides it, so that emitting outside of one does not compile.
  */
@@ -29,11 +37,11 @@ export class Transaction extends Context.Service<Transaction, {
   /** To be told by what the transaction can be recognized, by whoever has written something in it. */
   readonly isKnownAs: (token: CommitToken) => void
   /**
-   * Runs `notice` once, right after the commit of all of it: as `sql.afterCommit`, but with no effect to be run for it (0.97 instead of
-   * 0.88 of the transactions with an INSERT by hand, 16 at a time). It may also run after a roll-back: of a savepoint that `transact` has
-   * not opened, or where the fiber is interrupted at the end. Undefined where `transact` has not opened the outermost.
+   * Tells `notice` of the commit of all of it: as `sql.afterCommit`, but with no effect to be run for it (0.97 instead of
+   * 0.88 of the transactions with an INSERT by hand, 16 at a time). It may also be told of what is rolled back: of a savepoint that
+   * `transact` has not opened, or where the fiber is interrupted at the end. Undefined where `transact` has not opened the outermost.
    */
-  readonly afterCommit: ((notice: () => void) => void) | undefined
+  readonly atCommit: ((notice: CommitNotice) => void) | undefined
 }>()("@zakops/outbox/Transaction") {}
 
 /** `join` was called with no transaction open on the client that the outbox uses. */
@@ -101,8 +109,8 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
         Effect.withFiber(({ context }) => {
           const level = Context.getOrUndefined(context, sql.transactionService)
           if (level === undefined) return Effect.fail<E | NoTransaction>(new NoTransaction())
-          const { afterCommit, isKnownAs = () => {} } = grantedIn(context) ?? {}
-          return grant(self, { connection: level[0], isKnownAs, afterCommit })
+          const { atCommit, isKnownAs = () => {} } = grantedIn(context) ?? {}
+          return grant(self, { connection: level[0], isKnownAs, atCommit })
         })
 
       const transact = <A, E, R>(
@@ -112,10 +120,12 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
           const isOutermost = Context.getOrUndefined(context, sql.transactionService) === undefined
           const outer = grantedIn(context)
           let token: CommitToken | undefined
-          const notices = new Set<() => void>()
+          const notices = new Set<CommitNotice>()
           const announce = () => {
-            const tell = isOutermost ? (notice: () => void) => notice() : outer?.afterCommit
-            for (const notice of notices) tell?.(notice)
+            for (const notice of notices) {
+              if (isOutermost) notice.committed()
+              else outer?.atCommit?.(notice)
+            }
           }
           let done: { readonly result: A } | undefined
           const transaction = SqlErrors.lostAsFailure(
@@ -127,12 +137,13 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
                 isKnownAs: (known) => {
                   token = known
                 },
-                afterCommit: isOutermost || outer?.afterCommit !== undefined
+                atCommit: isOutermost || outer?.atCommit !== undefined
                   ? (notice) => notices.add(notice)
                   : undefined
               })
               return Effect.map(granted, (result) => {
                 done = { result }
+                if (isOutermost) { for (const { committing } of notices) committing() }
                 return result
               })
             }))

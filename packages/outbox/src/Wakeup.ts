@@ -13,12 +13,13 @@ import type * as Scope from "effect/Scope"
 import type { InvalidSetting } from "./InvalidSetting.ts"
 import { listen } from "./connecting/listen.ts"
 import { notifier } from "./connecting/Notifications.ts"
+import type { CommitNotice } from "./TransactionalPublisher.ts"
 
 export class Wakeup extends Context.Service<Wakeup, {
   /** To be run after entries were committed. Returns at once. */
   readonly announce: Effect.Effect<void>
-  /** As `announce`, for whoever is told of a commit outside of an effect. */
-  readonly announceUnsafe: () => void
+  /** As `announce`, for a transaction that tells of its COMMIT; those of other processes wake up while that is under way. */
+  readonly notice: CommitNotice
   /** As `announce`, and notifies those who listen on another channel as well, in the same statement. */
   readonly announceWith: (channel: string) => Effect.Effect<void>
   /** A bell that rings at each announcement, until the scope closes. It may be rung for other reasons as well. */
@@ -42,7 +43,7 @@ export class Wakeup extends Context.Service<Wakeup, {
         Effect.tap(Queue.sliding<void>(1), (bell) => Effect.sync(() => bells.add(bell))),
         (bell) => Effect.sync(() => bells.delete(bell))
       )
-      const notify = yield* notifier
+      const { notify, notifyAhead } = yield* notifier
       const announce = (...others: ReadonlyArray<string>) => {
         wakeHere()
         notify(channel, ...others)
@@ -53,7 +54,7 @@ export class Wakeup extends Context.Service<Wakeup, {
         listening = now
       }
       return {
-        announceUnsafe: () => announce(),
+        notice: { committing: () => notifyAhead(channel), committed: () => announce() },
         announce: Effect.sync(() => announce()),
         announceWith: (other) => Effect.sync(() => announce(other)),
         watch,

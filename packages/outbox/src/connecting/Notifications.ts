@@ -8,6 +8,7 @@ import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
 import { SqlClient } from "effect/sql/SqlClient"
 
 /**
@@ -22,16 +23,28 @@ const longestGathering = 20
 /** How long a program that ends waits for its last notification to be sent. */
 const farewellLimit = Duration.seconds(1)
 
+/** Sends notifications. Both functions return at once. */
+export interface Notifier {
+  /** Asks for a NOTIFY on each of the channels, of something that is committed. */
+  readonly notify: (...channels: ReadonlyArray<string>) => void
+  /**
+   * Asks for one ahead of a COMMIT, after which `notify` is to be called in any case: while the COMMIT is under way, who listens wakes up,
+   * and if he looks too early he will be told again. Does nothing unless it has been quiet: those who are told often are awake. (At 50
+   * events a second 1.35 instead of 2.2 ms from commit to the worker.)
+   */
+  readonly notifyAhead: (channel: string) => void
+}
+
 /**
- * Gives a function that asks for a NOTIFY on each of `channels` and returns at once. The first is sent without delay, and what is asked for
- * within 20 ms at most after one is gathered in the next. Runs a fiber in the scope. A notification that cannot be sent is logged at debug
- * level: listeners poll.
+ * The first notification is sent without delay, and what is asked for within 20 ms at most after one is gathered in the next. Runs a fiber
+ * in the scope. A notification that cannot be sent is logged at debug level: listeners poll.
  */
-export const notifier = Effect.gen(function*() {
+export const notifier: Effect.Effect<Notifier, never, SqlClient | Scope.Scope> = Effect.gen(function*() {
   const sql = yield* SqlClient
   const requests = yield* Queue.sliding<void>(1)
   const asked = new Set<string>()
   let count = 0
+  let isQuiet = true
   const send = Effect.suspend(() => {
     const channels = [...asked]
     const gathered = count
@@ -48,18 +61,34 @@ export const notifier = Effect.gen(function*() {
     Effect.suspend(() => asked.size === 0 ? Effect.void : Effect.ignore(Effect.timeoutOption(send, farewellLimit)))
   )
   yield* Queue.take(requests).pipe(
-    Effect.andThen(send),
+    Effect.andThen(Effect.suspend(() => {
+      isQuiet = false
+      return send
+    })),
     Effect.catch((error) =>
       Effect.as(Effect.logDebug(`a notification was not sent: ${SqlErrors.serverText(error)}`), Infinity)
     ),
-    Effect.flatMap((gathered) => Effect.sleep(gatheringFor(gathered))),
+    // What one that was sent ahead has announced is not to wait.
+    Effect.flatMap((gathered) => gathered === 0 ? Effect.void : Effect.sleep(gatheringFor(gathered))),
+    Effect.tap(() =>
+      Effect.sync(() => {
+        isQuiet = asked.size === 0
+      })
+    ),
     Effect.forever,
     Effect.forkScoped
   )
-  return (...channels: ReadonlyArray<string>): void => {
-    count++
-    for (const channel of channels) asked.add(channel)
-    Queue.offerUnsafe(requests, void 0)
+  return {
+    notify: (...channels) => {
+      count++
+      for (const channel of channels) asked.add(channel)
+      Queue.offerUnsafe(requests, void 0)
+    },
+    notifyAhead: (channel) => {
+      if (!isQuiet) return
+      asked.add(channel)
+      Queue.offerUnsafe(requests, void 0)
+    }
   }
 })
 

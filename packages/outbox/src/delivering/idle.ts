@@ -14,7 +14,7 @@ import type { Round } from "../claiming/takeDue.ts"
  * together: from commit to the worker 0.9 instead of 1.9 at 1,000 events a second.
  */
 const often = 5
-const nap = 1
+const nap = Duration.millis(1)
 const awakeFor = 10
 
 /** Milliseconds beyond which it does not matter how long nothing was found. */
@@ -23,25 +23,31 @@ const longAgo = 100
 /**
  * Gives what is to be run after each look.
  *
- * @param bell what wakes it up
+ * @param bell what wakes it up, and is rung when the time has come as well
  */
 export const makeIdling = (
   db: Database,
   route: string | null,
-  bell: Queue.Dequeue<void>,
+  bell: Queue.Queue<void>,
   pollInterval: Duration.Duration
 ) => {
   const nextDue = nextDueTime(db, route)
-  const wakeup = Queue.take(bell)
   let foundAt = -Infinity
   let betweenFinds = longAgo
   let awake = false
+
+  /** Waits for the bell, which rings of itself after that time: this fiber is the first that a wake-up comes to, which in a race is the last. */
+  const untilRung = Effect.fnUntraced(function*(most: Duration.Duration) {
+    const alarm = yield* Effect.forkChild(Effect.andThen(Effect.sleep(most), Queue.offer(bell, void 0)))
+    yield* Queue.take(bell)
+    alarm.interruptUnsafe()
+  })
 
   /** Waits for the next wake-up, the next due time, the poll interval, or `most` milliseconds; what has fallen due since the look is worth another at once. */
   const sleep = Effect.fnUntraced(function*(most: number, lookedAt: number) {
     const lookedAgo = (yield* Clock.currentTimeMillis) - lookedAt
     const due = Option.match(yield* nextDue(lookedAgo), { onNone: () => Infinity, onSome: Duration.toMillis })
-    yield* Effect.timeoutOption(wakeup, Duration.min(pollInterval, Duration.millis(Math.min(due, most))))
+    yield* untilRung(Duration.min(pollInterval, Duration.millis(Math.min(due, most))))
   })
 
   return {
@@ -60,7 +66,7 @@ export const makeIdling = (
         awake = betweenFinds < often && (taken > 0 || foundAgo < awakeFor)
         // Before it falls asleep it has to ask everywhere.
         if (more || (wasAwake && !awake)) return Effect.void
-        return awake ? Effect.asVoid(Effect.timeoutOption(wakeup, nap)) : sleep(again, lookedAt)
+        return awake ? untilRung(nap) : sleep(again, lookedAt)
       })
   }
 }

@@ -21,14 +21,14 @@ import type { OwnTransaction } from "./ownTransaction.ts"
 import { inOwnTransaction } from "./ownTransaction.ts"
 import { publishDirectly } from "./publishDirectly.ts"
 import { Routes } from "../Routes.ts"
-import type { Transaction } from "../TransactionalPublisher.ts"
+import type { CommitNotice, Transaction } from "../TransactionalPublisher.ts"
 
 /**
- * Gives what writes entries in the open transaction, in their order, and gives their ids; `wake` runs after the commit of what is to be
+ * Gives what writes entries in the open transaction, in their order, and gives their ids; `notice` is told of the commit of what is to be
  * delivered. Runs a fiber in the scope.
  */
 export const writeByMode = Effect.fnUntraced(
-  function*(db: Database, publisher: External | Transactional, wake: () => void) {
+  function*(db: Database, publisher: External | Transactional, notice: CommitNotice) {
     const { sql, table } = db
     const insert = insertEntries(db)
     const insertOne = insertPlain(db)
@@ -42,13 +42,16 @@ export const writeByMode = Effect.fnUntraced(
     // sql-pg copies the whole context for each call (a quarter of what an emit costs this process).
     const announced = new WeakSet<OwnTransaction["level"]>()
     const wakeAfterCommit = ({ granted, level }: OwnTransaction): Effect.Effect<void> => {
-      if (granted.afterCommit !== undefined) {
-        granted.afterCommit(wake)
+      if (granted.atCommit !== undefined) {
+        granted.atCommit(notice)
         return Effect.void
       }
       if (announced.has(level)) return Effect.void
       announced.add(level)
-      return Effect.updateContext(sql.afterCommit(Effect.sync(wake)), () => Context.make(sql.transactionService, level))
+      return Effect.updateContext(
+        sql.afterCommit(Effect.sync(notice.committed)),
+        () => Context.make(sql.transactionService, level)
+      )
     }
     const write = (entries: ReadonlyArray<NewEntry>) =>
       inOwnTransaction(db, (transaction, fiber) => {
