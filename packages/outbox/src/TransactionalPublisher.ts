@@ -162,7 +162,7 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
             (error) =>
               Effect.gen(function*() {
                 if (done === undefined || token === undefined || !isOutermost) return yield* Effect.fail(error)
-                const committed = yield* Effect.mapError(wasCommitted(sql, token), () => error)
+                const committed = yield* Effect.mapError(wasCommitted(token), () => error)
                 if (!committed) return yield* Effect.fail(error)
                 announce()
                 return done.result

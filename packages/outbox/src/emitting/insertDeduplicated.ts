@@ -9,20 +9,14 @@ import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { NewEntry } from "./Emission.ts"
 
-/** One of the entries that were written, and the id of the transaction. */
-export interface Trace {
-  readonly id: string
-  readonly xid: string
-}
-
-/** `insert` writes, and gives a trace of the transaction. Gives the id of each entry as it stands in the outbox: that of the first with its key, where it was not written itself. */
+/** `insert` writes. Gives the id of each entry as it stands in the outbox: that of the first with its key, where it was not written itself. */
 export const insertDeduplicated = (db: Database) => {
   const takeKeys = takeDedupeKeys(db)
   const find = findFirst(db)
   return Effect.fnUntraced(
     function*(
       entries: ReadonlyArray<NewEntry>,
-      insert: (entries: ReadonlyArray<NewEntry>) => Effect.Effect<Trace | undefined, SqlError>
+      insert: (entries: ReadonlyArray<NewEntry>) => Effect.Effect<void, SqlError>
     ) {
       // Within one call, too, the first of a key is the one that counts.
       const firsts = new Map<string, NewEntry>()
@@ -35,14 +29,15 @@ export const insertDeduplicated = (db: Database) => {
       const others = new Map(yield* find(candidates.filter((entry) => !taken.has(entry.id))))
       const firstOf = (entry: NewEntry) => firsts.get(keyOf(entry) ?? "") ?? entry
       // By the entry, not by its id: who emits the same twice may well give it the same id.
-      const trace = yield* insert(
-        entries.filter((entry) => entry.dedupe === null || (firstOf(entry) === entry && !others.has(entry.id)))
+      const written = entries.filter((entry) =>
+        entry.dedupe === null || (firstOf(entry) === entry && !others.has(entry.id))
       )
+      yield* insert(written)
       const ids = entries.map((entry) => {
         const { id } = firstOf(entry)
         return others.get(id) ?? id
       })
-      return { ids, trace }
+      return { ids, written: written[0]?.id }
     }
   )
 }

@@ -5,14 +5,13 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 import type { NewEntry } from "./Emission.ts"
-import type { Trace } from "./insertDeduplicated.ts"
 import { insertDeduplicated } from "./insertDeduplicated.ts"
 import { keysOf, lockedKeys, lockKeys } from "../claiming/orderingKeys.ts"
 
-/** The ids of the entries, in their order, and a trace of the transaction, where it has written any. */
+/** The ids of the entries, in their order, and of one that was written, where any was. */
 export interface Written {
   readonly ids: ReadonlyArray<string>
-  readonly trace: Trace | undefined
+  readonly written: string | undefined
 }
 
 /**
@@ -23,8 +22,8 @@ export const insertEntries = (db: Database) => {
   const deduplicated = insertDeduplicated(db)
   return Effect.fnUntraced(function*(entries: ReadonlyArray<NewEntry>): Effect.fn.Return<Written, SqlError> {
     if (entries.some((entry) => entry.dedupe !== null)) return yield* deduplicated(entries, insertMany)
-    const trace = yield* insertMany(entries)
-    return { ids: entries.map((entry) => entry.id), trace }
+    yield* insertMany(entries)
+    return { ids: entries.map((entry) => entry.id), written: entries[0]?.id }
   })
 }
 
@@ -36,15 +35,7 @@ const insertInParts = (db: Database) => {
     const parts = inParts(entries)
     // Each part locks its own keys in their order; all of them together have one only here.
     if (parts.length > 1) yield* lock(keysOf(entries))
-    const traces: Array<Trace> = []
-    for (const part of parts) {
-      const [row] = yield* db.sql<Pick<Trace, "xid">>`
-        WITH written AS (${
-        insertFrom(db, asRelation(db.sql, part), time, part)
-      }) SELECT pg_current_xact_id()::text AS xid`
-      if (row !== undefined && part[0] !== undefined) traces.push({ id: part[0].id, xid: row.xid })
-    }
-    return traces[0]
+    for (const part of parts) yield* db.sql`${insertFrom(db, asRelation(db.sql, part), time, part)}`
   })
 }
 

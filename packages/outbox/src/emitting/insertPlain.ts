@@ -11,7 +11,6 @@ import type { Connection } from "effect/sql/SqlConnection"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 import type { NewEntry } from "./Emission.ts"
-import type { Trace } from "./insertDeduplicated.ts"
 
 export const isPlain = (entry: NewEntry): boolean =>
   entry.mode === "outbox" && entry.orderingKey === null && entry.retryWaits === null && entry.deliverAt === null &&
@@ -36,13 +35,12 @@ const columnCount = 10
 export const insertPlain = (db: Database) => {
   const { now, sql, table } = db
   const statement = (values: ReadonlyArray<unknown>, time: Fragment) =>
-    sql<Pick<Trace, "xid">>`
+    sql`
       INSERT INTO ${table.outbox} (id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
         trace_id, headers, max_attempts, next_attempt_at, created_at)
       VALUES (${values[0]}, ${values[1]}, ${values[2]}, ${values[3]}, ${values[4]}, ${values[5]}, ${values[6]}, ${
       values[7]
-    }, ${values[8]}, ${values[9]}, ${time}, ${time})
-      RETURNING pg_current_xact_id()::text AS xid`
+    }, ${values[8]}, ${values[9]}, ${time}, ${time})`
 
   // The database's own time is the same words each time. Another clock's is a parameter.
   const fixed = Exit.isExit(now) ? Exit.getSuccess(now as Exit.Exit<Fragment>) : Option.none()
@@ -50,13 +48,11 @@ export const insertPlain = (db: Database) => {
     ? statement(Array.from({ length: columnCount }, () => null), fixed.value).compile()
     : [undefined]
 
-  /** Gives the trace of the transaction. `connection` is that of the transaction; without one a span is open for the statement. */
-  return (entry: NewEntry, connection: Connection | undefined): Effect.Effect<Trace | undefined, SqlError> => {
+  /** `connection` is that of the transaction; without one a span is open for the statement. */
+  return (entry: NewEntry, connection: Connection | undefined): Effect.Effect<unknown, SqlError> => {
     const values = valuesOf(entry)
-    const rows: Effect.Effect<ReadonlyArray<Pick<Trace, "xid">>, SqlError> =
-      text !== undefined && connection !== undefined
-        ? connection.execute(text, values, undefined)
-        : Effect.flatMap(now, (time) => statement(values, time))
-    return Effect.map(rows, ([row]) => row === undefined ? undefined : { id: entry.id, xid: row.xid })
+    return text !== undefined && connection !== undefined
+      ? connection.execute(text, values, undefined)
+      : Effect.flatMap(now, (time) => statement(values, time))
   }
 }

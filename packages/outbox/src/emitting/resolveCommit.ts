@@ -1,21 +1,18 @@
 /**
  * Whether a transaction was committed whose COMMIT got no answer: the connection was lost in between, and either may be true.
  *
- * Something that the transaction has written is the token. Its id alone is none: a server that crashes before the COMMIT has reached its
+ * An entry that the transaction has written tells. Its own id tells nothing: a server that crashes before the COMMIT has reached its
  * disk gives the same id to somebody else.
  */
+import type { Database } from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 
-/** What a transaction can be recognized by. */
-export interface CommitToken {
-  readonly xid: string
-  /** Whether what it has written is there. */
-  readonly isWritten: Effect.Effect<boolean, SqlError>
-}
+/** Whether what a transaction has written is there. To be asked with no transaction open; fails while nobody can tell. */
+export type CommitToken = Effect.Effect<boolean, SqlError>
 
 /** A COMMIT of which nobody knows: the connection went away, or the server was shut down. */
 export const isUnanswered = (error: SqlError): boolean => {
@@ -25,25 +22,28 @@ export const isUnanswered = (error: SqlError): boolean => {
     : /^(08|57P0)/.test(state)
 }
 
-// For half a minute: longer than a restart or a failover that anybody waits for.
-const patience = Schedule.spaced("500 millis").pipe(Schedule.upTo({ times: 60 }))
+class Answer extends Data.TaggedError("Answer")<{ readonly isWritten: boolean }> {}
 
 /**
- * Asks until there is an answer. Gives true where it was committed, false where it was rolled back, and fails with the last error where the
- * database did not come back within half a minute: then nobody knows. To be asked with no transaction open.
+ * Tries to write an entry with the same id, and takes that back: Postgres waits for the transaction that holds the id, whose session may
+ * still be at it, and knows what has become of it. Fails where that takes more than half a second.
  */
-export const wasCommitted = (sql: SqlClient, { isWritten, xid }: CommitToken): Effect.Effect<boolean, SqlError> => {
-  const inProgress = Effect.gen(function*() {
-    // A server that has crashed may not have come to this id again.
-    const [row] = yield* sql<{ running: boolean }>`
-      SELECT coalesce(CASE WHEN ${xid}::xid8 < pg_snapshot_xmax(pg_current_snapshot())
-        THEN pg_xact_status(${xid}::xid8) = 'in progress' END, false) AS running`
-    return row?.running ?? false
-  })
-  return inProgress.pipe(
-    Effect.retry(patience),
-    // Its session may still be at it.
-    Effect.repeat({ schedule: patience, until: (running) => !running }),
-    Effect.andThen(Effect.retry(isWritten, patience))
+export const tokenOf = ({ sql, table }: Database, id: string): CommitToken =>
+  Effect.gen(function*() {
+    yield* sql`SELECT set_config('lock_timeout', '500', true)`
+    const written = yield* sql`
+      INSERT INTO ${table.outbox} (id, correlation_id) VALUES (${id}::uuid, ${id}::uuid) ON CONFLICT DO NOTHING RETURNING 1`
+    return yield* new Answer({ isWritten: written.length === 0 })
+  }).pipe(
+    sql.withTransaction,
+    Effect.catchTag("Answer", ({ isWritten }) => Effect.succeed(isWritten))
   )
-}
+
+// For half a minute: longer than a restart or a failover that anybody waits for.
+const patience = Schedule.spaced("500 millis").pipe(Schedule.upTo({ duration: "30 seconds" }))
+
+/**
+ * Asks until there is an answer. Gives true where it was committed, false where it was rolled back, and fails with the last error where
+ * nobody could tell within half a minute.
+ */
+export const wasCommitted = (token: CommitToken): Effect.Effect<boolean, SqlError> => Effect.retry(token, patience)

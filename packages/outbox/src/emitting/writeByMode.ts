@@ -19,6 +19,7 @@ import { insertPlain, isPlain } from "./insertPlain.ts"
 import { keysOf, lockKeys } from "../claiming/orderingKeys.ts"
 import type { OwnTransaction } from "./ownTransaction.ts"
 import { inOwnTransaction } from "./ownTransaction.ts"
+import { tokenOf } from "./resolveCommit.ts"
 import { publishDirectly } from "./publishDirectly.ts"
 import { Routes } from "../Routes.ts"
 import type { CommitNotice, Transaction } from "../TransactionalPublisher.ts"
@@ -29,14 +30,11 @@ import type { CommitNotice, Transaction } from "../TransactionalPublisher.ts"
  */
 export const writeByMode = Effect.fnUntraced(
   function*(db: Database, publisher: External | Transactional, notice: CommitNotice) {
-    const { sql, table } = db
+    const { sql } = db
     const insert = insertEntries(db)
     const insertOne = insertPlain(db)
     const lock = lockKeys(db)
     const publish = publishDirectly(db, publisher, yield* Routes, yield* makeDirectRecorder(db))
-
-    const isWritten = (id: string) =>
-      Effect.map(sql`SELECT FROM ${table.outbox} WHERE id = ${id}::uuid`, (rows) => rows.length > 0)
 
     // In a transaction that something else has opened, once for it or its savepoint, and with none of the services that are in scope:
     // sql-pg copies the whole context for each call (a quarter of what an emit costs this process).
@@ -59,14 +57,11 @@ export const writeByMode = Effect.fnUntraced(
         const plain = first !== undefined && entries.length === 1 && isPlain(first)
         // A backend that traces is to see the statement.
         const direct = fiber.getRef(Tracer) === nativeTracer ? transaction.granted.connection : undefined
-        const written = plain
-          ? Effect.map(insertOne(first, direct), (trace) => ({ ids: [first.id], trace }))
+        const inserted = plain
+          ? Effect.as(insertOne(first, direct), { ids: [first.id], written: first.id })
           : insert(entries)
-        return Effect.flatMap(written, ({ ids, trace }) => {
-          if (trace !== undefined) {
-            const { id, xid } = trace
-            transaction.granted.isKnownAs({ xid, isWritten: Effect.suspend(() => isWritten(id)) })
-          }
+        return Effect.flatMap(inserted, ({ ids, written }) => {
+          if (written !== undefined) transaction.granted.isKnownAs(Effect.suspend(() => tokenOf(db, written)))
           return Effect.as(wakeAfterCommit(transaction), ids)
         })
       })
