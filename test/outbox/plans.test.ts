@@ -9,6 +9,7 @@ import * as Database from "@zakops/migrations/Database"
 import { Maintenance, OutboxProcessor } from "@zakops/outbox"
 import { claimEntries } from "@zakops/outbox/claiming/claimEntries"
 import { dueEntries } from "@zakops/outbox/claiming/dueEntries"
+import { dueHeads } from "@zakops/outbox/claiming/dueHeads"
 import { dueSuspect } from "@zakops/outbox/claiming/dueSuspect"
 import { nextDueTime } from "@zakops/outbox/claiming/nextDueTime"
 import { renewLeases } from "@zakops/outbox/claiming/renewLeases"
@@ -111,6 +112,16 @@ layer(Filled)("with 100,000 entries", (it) => {
         ])
       }))
 
+    it.effect("claims the first entries of many keys by outbox_due_keyed, and asks outbox_key for each", () =>
+      Effect.gen(function*() {
+        const db = yield* Database.make
+        const time = yield* db.now
+        const some = { limit: 200, meet: 200, run: 200, depth: 1, after: beginning, bytes: null }
+        const taking = { ...some, time, destination: "there", route: null, limited: ["a type"], suspectsApart: true }
+        const claiming = claimEntries(db, "a worker")(dueHeads(db, taking), randomUUID(), Duration.minutes(1))
+        assertPlans(yield* plansOf(table, claiming), [[/AS front/, "outbox_due_keyed"], [/AS front/, "outbox_key"]])
+      }))
+
     it.effect("renews leases by the primary key, and asks outbox_due when to look again", () =>
       Effect.gen(function*() {
         const db = yield* Database.make
@@ -171,4 +182,25 @@ layer(Filled)("with 100,000 entries", (it) => {
         ])
       }))
   })
+})
+
+const Empty = Layer.effectDiscard(Effect.flatMap(SqlClient, (sql) => sql`ANALYZE zakops.outbox`)).pipe(
+  Layer.provideMerge(TestDatabase.layer)
+)
+
+// A prepared statement keeps the plan that was made in a quiet time, when the planner believed that next to nothing is due.
+layer(Empty)("with a table that was empty when it was looked at", (it) => {
+  for (const [name, services] of [["an external delivery", External], ["a delivery into the log", ToLog]] as const) {
+    it.layer(services)(name, (it) => {
+      it.effect("takes no longer for each entry where many have come together", () =>
+        Effect.gen(function*() {
+          const { runOnce } = yield* OutboxProcessor
+          const maintenance = yield* Maintenance
+          const some = Effect.andThen(emitDeals(3, { orderingKey: "a" }), emitDeals(3))
+          const plans = yield* plansOf(table, Effect.andThen(some, Effect.andThen(runOnce, maintenance.runOnce)))
+          assert.isAbove(plans.length, 10)
+          for (const { kind, reread, text } of plans) assert.deepStrictEqual([...reread], [], `${kind}: ${text}`)
+        }))
+    })
+  }
 })

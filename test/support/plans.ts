@@ -15,6 +15,8 @@ export interface Plan {
   /** Tables that are read from one end to the other. */
   readonly scanned: ReadonlyArray<string>
   readonly indexes: ReadonlyArray<string>
+  /** CTEs that a join reads from one end to the other for each row of the other side. */
+  readonly reread: ReadonlyArray<string>
 }
 
 /** What stands in EXPLAIN's JSON, as far as it is looked at. */
@@ -25,6 +27,8 @@ interface Named {
 }
 
 interface Node extends Named {
+  readonly "CTE Name"?: string | undefined
+  readonly "Parent Relationship"?: string | undefined
   readonly Plans?: ReadonlyArray<Node> | undefined
 }
 
@@ -36,6 +40,8 @@ const named = {
 
 const Node: Schema.Codec<Node> = Schema.Struct({
   ...named,
+  "CTE Name": Schema.optional(Schema.String),
+  "Parent Relationship": Schema.optional(Schema.String),
   Plans: Schema.optional(Schema.Array(Schema.suspend((): Schema.Codec<Node> => Node)))
 })
 
@@ -44,14 +50,31 @@ const decode = Schema.decodeUnknownEffect(Explained)
 
 const nodesOf = (node: Node): ReadonlyArray<Node> => [node, ...(node.Plans ?? []).flatMap(nodesOf)]
 
+/** A nested loop whose other side may have more than one row. */
+const isLoop = ({ "Node Type": type, Plans = [] }: Node) =>
+  type === "Nested Loop" &&
+  Plans.some((child) => child["Parent Relationship"] === "Outer" && child["Node Type"] !== "Result")
+
+const rereadIn = (node: Node, isRepeated = false): ReadonlyArray<string> => [
+  ...(isRepeated && node["CTE Name"] !== undefined ? [node["CTE Name"]] : []),
+  ...(node.Plans ?? []).flatMap((child) => {
+    const relation = child["Parent Relationship"]
+    // What is planned apart is made once, or looked up.
+    const isApart = relation === "InitPlan" || relation === "SubPlan"
+    return rereadIn(child, !isApart && (isRepeated || (isLoop(node) && relation === "Inner")))
+  })
+]
+
 const toPlan = (text: string, kind: Plan["kind"]) => (rows: unknown) =>
   Effect.map(decode(rows), (explained): Plan => {
-    const nodes = explained.flatMap((row) => row["QUERY PLAN"]).flatMap(({ Plan }) => nodesOf(Plan))
+    const roots = explained.flatMap((row) => row["QUERY PLAN"]).map(({ Plan }) => Plan)
+    const nodes = roots.flatMap(nodesOf)
     return {
       text,
       kind,
       scanned: nodes.flatMap((node) => node["Node Type"] === "Seq Scan" ? node["Relation Name"] ?? [] : []),
-      indexes: nodes.flatMap((node) => node["Index Name"] ?? [])
+      indexes: nodes.flatMap((node) => node["Index Name"] ?? []),
+      reread: roots.flatMap((root) => rereadIn(root))
     }
   })
 

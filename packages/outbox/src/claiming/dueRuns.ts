@@ -27,6 +27,9 @@ const soon = 100
  * An entry is set aside only while the first of its key is locked here: whoever finishes that one waits, and then lets forward what was
  * set aside (`letForward`). So nothing stays behind a first that is gone. And it is taken only as this statement has seen it (`seen`):
  * what has changed between its snapshot and its lock would be missing from a run, and what stands behind it would overtake it.
+ *
+ * The joins are FULL ones, with conditions that hide what is wanted of them: those the planner does not make nested loops. It knows nothing of how
+ * much is due, and after a quiet time believes that it is nothing (4,000 of as many keys, by a worker that had been idle: 1.6 seconds for a claim).
  */
 export const dueRuns = (db: Database, taking: Taking): Selection => {
   const { sql, table } = db
@@ -50,16 +53,20 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
         LIMIT ${meet}::int
         FOR UPDATE SKIP LOCKED
       ),
-      firsts AS MATERIALIZED (
-        SELECT key.ordering_key, key.met, key.since, first.id, first.seq, first.seen, due.ctid, due.size, due.claim_id,
-          coalesce(due.expired, false) AS expired, coalesce(due.turns, false) AS turns, due.id IS NOT NULL AS ours
+      heads AS MATERIALIZED (
+        SELECT key.ordering_key, key.met, key.since, first.id, first.seq, first.seen
         FROM (SELECT ordering_key, count(*) AS met, min(since) AS since FROM due GROUP BY ordering_key) AS key
         CROSS JOIN LATERAL (
           SELECT o.id, o.seq, o.ctid AS seen FROM ${table.outbox} o
           WHERE o.ordering_key = key.ordering_key AND (NOT o.finished OR o.blocks)
           ORDER BY o.seq LIMIT 1
         ) AS first
-        LEFT JOIN due ON due.id = first.id
+      ),
+      firsts AS MATERIALIZED (
+        SELECT heads.*, due.ctid, due.size, due.claim_id, coalesce(due.expired, false) AS expired, coalesce(due.turns, false) AS turns,
+          due.id IS NOT NULL AS ours
+        FROM heads FULL JOIN due ON due.id = heads.id
+        WHERE coalesce(heads.met, 0) > 0
       ),
       -- Behind a first whose lease has run out stands nothing that may be taken now: its attempt has failed.
       runs AS MATERIALIZED (
@@ -101,14 +108,16 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
         UNION ALL SELECT ctid, size FROM firsts WHERE ours AND expired
       ),
       -- A run ends where an entry is not free: what stands behind it may not overtake it.
-      ends AS MATERIALIZED (
-        SELECT first, min(place) AS place FROM chosen WHERE seen NOT IN (SELECT ctid FROM locked) GROUP BY first
+      free_until AS MATERIALIZED (
+        SELECT chosen.number, chosen.place, locked.ctid, locked.size,
+          min(chosen.place) FILTER (WHERE locked.ctid IS NULL) OVER (PARTITION BY chosen.first) AS ending
+        FROM chosen FULL JOIN locked ON locked.ctid = chosen.seen
+        WHERE coalesce(chosen.number, 0) > 0
       ),
       taken AS MATERIALIZED (
         SELECT ctid FROM (
-          SELECT locked.ctid, sum(locked.size) OVER (ORDER BY chosen.number ROWS UNBOUNDED PRECEDING) - locked.size AS before
-          FROM chosen JOIN locked ON locked.ctid = chosen.seen LEFT JOIN ends USING (first)
-          WHERE ends.place IS NULL OR chosen.place < ends.place
+          SELECT ctid, sum(size) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) - size AS before
+          FROM free_until WHERE ending IS NULL OR place < ending
         ) AS summed
         WHERE ${bytes}::float8 IS NULL OR before < ${bytes}::float8
       ),
@@ -167,7 +176,7 @@ export const dueRuns = (db: Database, taking: Taking): Selection => {
           ))
           AND NOT finished AND waits_for IS NULL
           AND (status IS DISTINCT FROM 'processing' OR lease_until IS NULL OR lease_until < ${time})
-          AND id <> ALL (ARRAY(SELECT id FROM runs JOIN taken ON taken.ctid = runs.seen))
+          AND ctid NOT IN (SELECT ctid FROM taken)
         FOR UPDATE SKIP LOCKED
       ),
       set_aside AS (
