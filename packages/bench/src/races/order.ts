@@ -2,15 +2,18 @@
 import { Transient } from "@zakops/events/EventPublisher"
 import type { External } from "@zakops/events/EventPublisher"
 import type { EmitOptions } from "@zakops/outbox"
+import { FlowControl } from "@zakops/outbox/FlowControl"
 import { OutboxProcessor } from "@zakops/outbox/OutboxProcessor"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import { times } from "../Goal.ts"
 import { analyze, measured, mustHold } from "../measure.ts"
 import type { Contestant, Race } from "../Measurement.ts"
-import { deliverUntil, emitMany, toExternal } from "../ours/drain.ts"
-import { layerExternal, ours } from "../ours/services.ts"
+import { deliverUntil, emitMany, nothingLeft, toExternal } from "../ours/drain.ts"
+import { layerExternal, ours, takesAll } from "../ours/services.ts"
 import { numberOf } from "../payload.ts"
 import { countUntil, draining } from "../peers/Drainer.ts"
 
@@ -57,6 +60,46 @@ const blockedHead: Contestant = {
     })
 }
 
+/**
+ * By a worker that has delivered a few events one after another: what its statements are prepared for is a table with next to nothing in
+ * it, when all of the others are there at once.
+ */
+const afterQuiet = (name: string, about: string, keyOf: (n: number) => Partial<EmitOptions>): Contestant => ({
+  name,
+  settings: about,
+  run: (url, size) =>
+    Effect.gen(function*() {
+      const calls = countUntil()
+      const services = yield* ours(url, { publisher: layerExternal(takesAll(calls.hit)), settings })
+      const emit = (count: number) => Effect.provideContext(emitMany(count, keyOf), services)
+      const { pause, resume } = yield* Effect.provideContext(
+        Effect.provide(FlowControl, FlowControl.layer),
+        services
+      )
+      const working = yield* Scope.make()
+      yield* Scope.provide(Context.get(services, OutboxProcessor).start, working)
+      for (let round = 1; round <= few; round++) {
+        yield* emit(1)
+        yield* calls.until(round)
+      }
+      yield* pause(nowhere, { by: "bench" })
+      yield* emit(size)
+      const sample = yield* measured(
+        url,
+        size,
+        Effect.gen(function*() {
+          yield* resume(nowhere, { by: "bench" })
+          yield* calls.until(few + size)
+          yield* Scope.close(working, Exit.void)
+        })
+      )
+      yield* mustHold(url, nothingLeft)
+      return { ...sample, count: size }
+    })
+})
+const few = 20
+const nowhere = { destination: "nowhere" }
+
 export const orderRaces: ReadonlyArray<Race> = [{
   name: "drain with ordering keys",
   unit: "events/s",
@@ -81,4 +124,15 @@ export const orderRaces: ReadonlyArray<Race> = [{
     times("hot key", unkeyed, 0.8),
     times("hot key that waits", unkeyed, 0.8)
   ]
+}, {
+  name: "drain after a quiet time",
+  unit: "events/s",
+  size: 20_000,
+  quickSize: 5_000,
+  contestants: [
+    afterQuiet(unkeyed, "external publisher, OUTBOX_BATCH_SIZE 4000, running before they come", () => ({})),
+    afterQuiet("1,000 keys", "evenly spread", (n) => ({ orderingKey: `key ${n % 1000}` })),
+    afterQuiet("20,000 keys", "one entry each", (n) => ({ orderingKey: `key ${n}` }))
+  ],
+  goals: []
 }]
