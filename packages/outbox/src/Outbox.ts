@@ -20,7 +20,7 @@ import { originIn } from "./emitting/Origin.ts"
 import { toEntry } from "./emitting/toEntry.ts"
 import { OutboxConfig } from "./OutboxConfig.ts"
 import { inOwnTransaction } from "./emitting/ownTransaction.ts"
-import type { Transaction } from "./TransactionalPublisher.ts"
+import type { Transaction } from "./Transaction.ts"
 import { Wakeup } from "./Wakeup.ts"
 import { writeByMode } from "./emitting/writeByMode.ts"
 

@@ -12,37 +12,12 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
-import type { Connection } from "effect/sql/SqlConnection"
 import type { SqlError } from "effect/sql/SqlError"
 import { isSqlError } from "effect/sql/SqlError"
 import type { CommitToken } from "./emitting/resolveCommit.ts"
 import { isUnanswered, wasCommitted } from "./emitting/resolveCommit.ts"
-
-/** Who is to be told of a commit, each time once. Plain functions: see `Transaction.atCommit`. */
-export interface CommitNotice {
-  /** All has been done, and COMMIT is sent now. It may fail. */
-  readonly committing: () => void
-  /** All of it is committed. */
-  readonly committed: () => void
-}
-
-/**
- * The right to emit: an open transaction. `TransactionalPublisher` alone provides it, so that emitting outside of one does not compile.
- */
-export class Transaction extends Context.Service<Transaction, {
-  /** The connection that the transaction has reserved. */
-  readonly connection: Connection
-  /** False once `transact` or `join` has ended. */
-  readonly isOpen: () => boolean
-  /** To be told by what the transaction can be recognized, by whoever has written something in it. */
-  readonly isKnownAs: (token: CommitToken) => void
-  /**
-   * Tells `notice` of the commit of all of it: as `sql.afterCommit`, but with no effect to be run for it (0.97 instead of
-   * 0.88 of the transactions with an INSERT by hand, 16 at a time). It may also be told of what is rolled back: of a savepoint that
-   * `transact` has not opened, or where the fiber is interrupted at the end. Undefined where `transact` has not opened the outermost.
-   */
-  readonly atCommit: ((notice: CommitNotice) => void) | undefined
-}>()("@zakops/outbox/Transaction") {}
+import type { CommitNotice } from "./Transaction.ts"
+import { openIn, Transaction } from "./Transaction.ts"
 
 /** `join` was called with no transaction open on the client that the outbox uses. */
 export class NoTransaction extends Schema.TaggedError<NoTransaction>()("NoTransaction", {}) {
@@ -80,18 +55,9 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
     Effect.gen(function*() {
       const sql = yield* SqlClient
 
-      type Granted = Transaction["Service"]
-
-      /** What `transact` or `join` has granted for the transaction that is open in `context`. */
-      const grantedIn = (context: Context.Context<never>): Granted | undefined => {
-        const granted = Context.getOrUndefined(context, Transaction)
-        const level = Context.getOrUndefined(context, sql.transactionService)
-        return granted !== undefined && granted.connection === level?.[0] ? granted : undefined
-      }
-
       const grant = <A, E, R>(
         self: Effect.Effect<A, E, R>,
-        granted: Omit<Granted, "isOpen">
+        granted: Omit<Transaction["Service"], "isOpen">
       ): Effect.Effect<A, E, Exclude<R, Transaction>> => {
         let isOpen = true
         return Effect.onExitPrimitive(
@@ -109,7 +75,7 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
         Effect.withFiber(({ context }) => {
           const level = Context.getOrUndefined(context, sql.transactionService)
           if (level === undefined) return Effect.fail<E | NoTransaction>(new NoTransaction())
-          const { atCommit, isKnownAs = () => {} } = grantedIn(context) ?? {}
+          const { atCommit, isKnownAs = () => {} } = openIn(sql, context)?.granted ?? {}
           return grant(self, { connection: level[0], isKnownAs, atCommit })
         })
 
@@ -118,7 +84,7 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
       ): Effect.Effect<A, E | SqlError, Exclude<R, Transaction>> =>
         Effect.withFiber(({ context }) => {
           const isOutermost = Context.getOrUndefined(context, sql.transactionService) === undefined
-          const outer = grantedIn(context)
+          const outer = openIn(sql, context)?.granted
           let token: CommitToken | undefined
           const notices = new Set<CommitNotice>()
           const announce = () => {

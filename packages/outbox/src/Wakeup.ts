@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import type { InvalidSetting } from "./InvalidSetting.ts"
 import { listen } from "./connecting/listen.ts"
 import { notifier } from "./connecting/Notifications.ts"
-import type { CommitNotice } from "./TransactionalPublisher.ts"
+import type { CommitNotice } from "./Transaction.ts"
 
 export class Wakeup extends Context.Service<Wakeup, {
   /** To be run after entries were committed. Returns at once. */

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type { EmitOptions } from "./emitting/Emission.ts"
 import type { EmitError } from "./Outbox.ts"
 import { Outbox } from "./Outbox.ts"
-import type { Transaction } from "./TransactionalPublisher.ts"
+import type { Transaction } from "./Transaction.ts"
 import { TransactionalPublisher } from "./TransactionalPublisher.ts"
 
 /** The event of a result, as `EventDefinition.make` gives it, and how to emit it. */

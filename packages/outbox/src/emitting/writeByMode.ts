@@ -17,12 +17,11 @@ import type { NewEntry } from "./Emission.ts"
 import { insertEntries } from "./insertEntries.ts"
 import { insertPlain, isPlain } from "./insertPlain.ts"
 import { keysOf, lockKeys } from "../claiming/orderingKeys.ts"
-import type { OwnTransaction } from "./ownTransaction.ts"
 import { inOwnTransaction } from "./ownTransaction.ts"
 import { tokenOf } from "./resolveCommit.ts"
 import { publishDirectly } from "./publishDirectly.ts"
 import { Routes } from "../Routes.ts"
-import type { CommitNotice, Transaction } from "../TransactionalPublisher.ts"
+import type { CommitNotice, OpenTransaction, Transaction } from "../Transaction.ts"
 
 /**
  * Gives what writes entries in the open transaction, in their order, and gives their ids; `notice` is told of the commit of what is to be
@@ -38,8 +37,8 @@ export const writeByMode = Effect.fnUntraced(
 
     // In a transaction that something else has opened, once for it or its savepoint, and with none of the services that are in scope:
     // sql-pg copies the whole context for each call (a quarter of what an emit costs this process).
-    const announced = new WeakSet<OwnTransaction["level"]>()
-    const wakeAfterCommit = ({ granted, level }: OwnTransaction): Effect.Effect<void> => {
+    const announced = new WeakSet<OpenTransaction["level"]>()
+    const wakeAfterCommit = ({ granted, level }: OpenTransaction): Effect.Effect<void> => {
       if (granted.atCommit !== undefined) {
         granted.atCommit(notice)
         return Effect.void
