@@ -146,6 +146,33 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a database", (it) => {
       }).pipe(Effect.provide(Through))
     }))
 
+  it.effect("knows of a COMMIT that got no answer by what was not rolled back before it", () =>
+    Effect.gen(function*() {
+      yield* emptyTables
+      const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient
+        const { join, transact } = yield* TransactionalPublisher
+        const outbox = yield* Outbox
+        const event = yield* DealMade.make({ dealId: randomUUID(), title: "a deal" })
+        const emit = outbox.emit(event, { correlationId: randomUUID() })
+        const failing = Effect.andThen(emit, Effect.fail("rolled back"))
+        for (
+          const [index, both] of [
+            Effect.andThen(emit, Effect.ignore(sql.withTransaction(failing))),
+            Effect.andThen(emit, Effect.ignore(transact(failing))),
+            Effect.andThen(emit, Effect.ignore(sql.withTransaction(join(failing)))),
+            Effect.andThen(sql.withTransaction(emit), Effect.ignore(sql.withTransaction(failing))),
+            Effect.andThen(transact(emit), Effect.ignore(sql.withTransaction(Effect.andThen(transact(emit), failing))))
+          ].entries()
+        ) {
+          proxy.cutAt("COMMIT", "answered")
+          yield* transact(both)
+          assert.lengthOf(yield* entries, index + 1)
+        }
+      }).pipe(Effect.provide(over({ url: Redacted.make(proxy.url) })))
+    }))
+
   it.effect("may go away while an event is written on its own, which is then written once", () =>
     Effect.gen(function*() {
       yield* emptyTables

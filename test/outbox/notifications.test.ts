@@ -56,6 +56,19 @@ layer(TestDatabase.layer)("a notifier", (it) => {
       yield* heard(2)
     })))
 
+  it.effect("sends one ahead for many that are tried meanwhile", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const heard = yield* listening
+      const { notifyAhead } = yield* notifier
+      notifyAhead(channel)
+      yield* heard(1)
+      notifyAhead(channel)
+      yield* heard(1)
+      yield* TestClock.adjust("10 millis")
+      notifyAhead(channel)
+      yield* heard(2)
+    })))
+
   it.effect("sends nothing ahead where many are told", () =>
     Effect.scoped(Effect.gen(function*() {
       const heard = yield* listening

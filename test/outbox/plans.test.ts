@@ -10,7 +10,6 @@ import * as Database from "@zakops/migrations/Database"
 import { Maintenance, OutboxProcessor, Routes } from "@zakops/outbox"
 import { claimEntries } from "@zakops/outbox/claiming/claimEntries"
 import { dueEntries } from "@zakops/outbox/claiming/dueEntries"
-import { dueHeads } from "@zakops/outbox/claiming/dueHeads"
 import { dueSuspect } from "@zakops/outbox/claiming/dueSuspect"
 import { nextDueTime } from "@zakops/outbox/claiming/nextDueTime"
 import { renewLeases } from "@zakops/outbox/claiming/renewLeases"
@@ -111,16 +110,6 @@ layer(Filled)("with 100,000 entries", (it) => {
           [/expires_at <=/, "outbox_expiring"],
           [/crashes >= 2/, "outbox_suspects"]
         ])
-      }))
-
-    it.effect("claims the first entries of many keys by outbox_due_keyed, and asks outbox_key for each", () =>
-      Effect.gen(function*() {
-        const db = yield* Database.make
-        const time = yield* db.now
-        const some = { limit: 200, meet: 200, run: 200, depth: 1, after: beginning, bytes: null }
-        const taking = { ...some, time, destination: "there", route: null, limited: ["a type"], suspectsApart: true }
-        const claiming = claimEntries(db, "a worker")(dueHeads(db, taking), randomUUID(), Duration.minutes(1))
-        assertPlans(yield* plansOf(table, claiming), [[/AS front/, "outbox_due_keyed"], [/AS front/, "outbox_key"]])
       }))
 
     it.effect("renews leases by the primary key, and asks outbox_due when to look again", () =>

@@ -58,7 +58,7 @@ layer(Migrated, { excludeTestServices: true })("what has become of a transaction
       Effect.gen(function*() {
         const { answer, there } = yield* during(end, (db, id, letGo) =>
           Effect.gen(function*() {
-            const asking = yield* Effect.forkChild(wasCommitted(tokenOf(db, id)))
+            const asking = yield* Effect.forkChild(wasCommitted([tokenOf(db, id)]))
             yield* waitedFor
             yield* letGo
             return yield* Fiber.join(asking)
@@ -67,6 +67,21 @@ layer(Migrated, { excludeTestServices: true })("what has become of a transaction
         assert.strictEqual(there, isCommitted ? 1 : 0)
       }))
   }
+
+  it.effect("is asked again where the connection that asks is lost as well", () =>
+    Effect.gen(function*() {
+      const { answer, there } = yield* during(Effect.void, (db, id, letGo) =>
+        Effect.gen(function*() {
+          const asking = yield* Effect.forkChild(wasCommitted([tokenOf(db, id)]))
+          yield* waitedFor
+          yield* db.sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event = 'transactionid'`
+          yield* letGo
+          return yield* Fiber.join(asking)
+        }))
+      assert.isTrue(answer)
+      assert.strictEqual(there, 1)
+    }))
 
   it.effect("cannot be told while its session is still at it, which is no answer", () =>
     Effect.gen(function*() {

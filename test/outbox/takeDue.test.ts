@@ -56,9 +56,6 @@ const looking = Effect.fnUntraced(function*(millis: number) {
   return { look, taken }
 })
 
-const isForHeads = ({ sql, table }: Database.Database, { ctes }: Selection) =>
-  sql`WITH ${ctes} UPDATE ${table.outbox}`.compile()[0].includes("AS front")
-
 const handBack = (id: string) =>
   Effect.flatMap(
     SqlClient,
@@ -165,33 +162,6 @@ layer(Live)("looking for what is due", (it) => {
       // A round that is to leave nothing out meets as much as it may take.
       yield* look(40, "everywhere")
       assert.deepStrictEqual(met.slice(5), [40])
-    }))
-
-  it.effect("looks for nothing behind the first of each key where as many keys have filled the room, but now and then", () =>
-    Effect.gen(function*() {
-      yield* emptyTables
-      const db = yield* Database.make
-      const takeNext = takeDue(db, {}, "anywhere", null)
-      const looks: Array<"heads" | "runs"> = []
-      const look = (where: Looking = "busyFirst") =>
-        takeNext(capacity(where), 2, (selection: Selection) =>
-          Effect.gen(function*() {
-            if (selection.keyed) looks.push(isForHeads(db, selection) ? "heads" : "runs")
-            const claimed = yield* claiming(db)(selection)
-            return { ...claimed, keys: new Set(claimed.entries.map(({ orderingKey }) => orderingKey)).size }
-          }))
-      for (let key = 0; key < 20; key++) yield* emitDeals(1, { orderingKey: `key ${key}` })
-      for (let round = 0; round < 9; round++) assert.deepInclude(yield* look(), { taken: 2 })
-      assert.deepStrictEqual(looks, ["runs", ...Array.from({ length: 7 }, () => "heads" as const), "runs"])
-      // A round that is to leave nothing out looks behind them as well, and so does the one after a room that was not filled.
-      looks.length = 0
-      assert.deepInclude(yield* look("everywhere"), { taken: 2 })
-      yield* emitDeals(2, { orderingKey: "key 20" })
-      yield* emitDeals(1, { orderingKey: "key 21" })
-      assert.deepInclude(yield* look(), { taken: 2 })
-      assert.deepInclude(yield* look(), { taken: 0, more: true })
-      yield* look()
-      assert.deepStrictEqual(looks, ["runs", "heads", "heads", "runs"])
     }))
 
   it.effect("asks an account that is used up no more often than it has something", () =>

@@ -54,7 +54,6 @@ const reviewed: Readonly<Record<string, string>> = {
   "packages/outbox/src/claiming/claimEntries.ts": "constants",
   "packages/outbox/src/delivering/deliverSelection.ts": "constants",
   "packages/outbox/src/claiming/dueEntries.ts": "constants",
-  "packages/outbox/src/claiming/dueHeads.ts": "constants",
   "packages/outbox/src/claiming/dueRuns.ts": "constants",
   "packages/outbox/src/claiming/dueSuspect.ts": "constants",
   "packages/outbox/src/claiming/dueTurns.ts": "constants",

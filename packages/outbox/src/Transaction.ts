@@ -20,8 +20,11 @@ export class Transaction extends Context.Service<Transaction, {
   readonly connection: Connection
   /** False once `transact` or `join` has ended. */
   readonly isOpen: () => boolean
-  /** To be told by what the transaction can be recognized, by whoever has written something in it. */
-  readonly isKnownAs: (token: CommitToken) => void
+  /**
+   * To be told by what the transaction can be recognized, by whoever has written something in it, and at which depth: what stands in a
+   * savepoint may be rolled back alone.
+   */
+  readonly isKnownAs: (token: CommitToken, depth: number) => void
   /**
    * Tells `notice` of the commit of all of it: as `sql.afterCommit`, but with no effect to be run for it (0.97 instead of
    * 0.88 of the transactions with an INSERT by hand, 16 at a time). It may also be told of what is rolled back: of a savepoint that

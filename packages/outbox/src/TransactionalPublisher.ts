@@ -84,26 +84,30 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
       ): Effect.Effect<A, E | SqlError, Exclude<R, Transaction>> =>
         Effect.withFiber(({ context }) => {
           const isOutermost = Context.getOrUndefined(context, sql.transactionService) === undefined
-          const outer = openIn(sql, context)?.granted
-          let token: CommitToken | undefined
+          const outer = openIn(sql, context)
+          // What is there if all of it is; and what was written in savepoints, any of which may have been rolled back.
+          let certain: CommitToken | undefined
+          const uncertain: Array<CommitToken> = []
+          const tokens = () => certain === undefined ? uncertain : [certain]
           const notices = new Set<CommitNotice>()
           const announce = () => {
             for (const notice of notices) {
               if (isOutermost) notice.committed()
-              else outer?.atCommit?.(notice)
+              else outer?.granted.atCommit?.(notice)
             }
           }
           let done: { readonly result: A } | undefined
           const transaction = SqlErrors.lostAsFailure(
             sql.withTransaction(Effect.withFiber<A, E, Exclude<R, Transaction>>(({ context }) => {
               // withTransaction has just opened it: there is always one.
-              const [connection] = Context.getUnsafe(context, sql.transactionService)
+              const [connection, depth] = Context.getUnsafe(context, sql.transactionService)
               const granted = grant(self, {
                 connection,
-                isKnownAs: (known) => {
-                  token = known
+                isKnownAs: (token, at) => {
+                  if (at === depth) certain = token
+                  else uncertain.push(token)
                 },
-                atCommit: isOutermost || outer?.atCommit !== undefined
+                atCommit: isOutermost || outer?.granted.atCommit !== undefined
                   ? (notice) => notices.add(notice)
                   : undefined
               })
@@ -118,7 +122,7 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
             // What interrupts it after the COMMIT does not take that back.
             if (Exit.isSuccess(exit) || (done !== undefined && Cause.hasInterruptsOnly(exit.cause))) announce()
             // What a savepoint has written is there with the rest, unless that is rolled back.
-            if (Exit.isSuccess(exit) && !isOutermost && token !== undefined) outer?.isKnownAs(token)
+            if (Exit.isSuccess(exit)) { for (const token of tokens()) outer?.granted.isKnownAs(token, outer.level[1]) }
             return undefined
           })
           return Effect.catchIf(
@@ -127,8 +131,8 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
             (error): error is E & SqlError => done !== undefined && isSqlError(error) && isUnanswered(error),
             (error) =>
               Effect.gen(function*() {
-                if (done === undefined || token === undefined || !isOutermost) return yield* Effect.fail(error)
-                const committed = yield* Effect.mapError(wasCommitted(token), () => error)
+                if (done === undefined || tokens().length === 0 || !isOutermost) return yield* Effect.fail(error)
+                const committed = yield* Effect.mapError(wasCommitted(tokens()), () => error)
                 if (!committed) return yield* Effect.fail(error)
                 announce()
                 return done.result

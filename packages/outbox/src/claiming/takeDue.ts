@@ -13,7 +13,6 @@ import type { Limits } from "../DeliveryLimits.ts"
 import type { Account } from "./drawFromRate.ts"
 import { drawFromRate, giveBackToRate, millisForOne } from "./drawFromRate.ts"
 import { dueEntries } from "./dueEntries.ts"
-import { dueHeads } from "./dueHeads.ts"
 import { dueRuns } from "./dueRuns.ts"
 import { dueTurns, typesInLine } from "./dueTurns.ts"
 import type { Mark, Selection, Taking } from "./Selection.ts"
@@ -87,8 +86,6 @@ interface Place {
 
 /** How many entries are met for each ordering key that is needed, to begin with. */
 const leastForKey = 8
-/** From how many keys for each entry on the next ones are most likely the first of their keys, too. */
-const mostlyHeads = 0.9
 /**
  * Milliseconds of a look that are worth nothing else; and for how many times as long as a longer one, and how long at most, the next begin
  * behind what was met. So what others hold up in the index (an old snapshot keeps every entry there that was delivered since) takes about a
@@ -176,28 +173,15 @@ export const takeDue = (
   /**
    * Of what is met all is locked, and of few keys most is taken behind what is met. So where they have filled the room, no more is met the
    * next time than so many for each key (1,000 keys with a hundred entries each: 0.78 instead of 0.73 of the rate without keys).
-   *
-   * Where as many keys as entries have filled it, nothing is looked for behind them, but for a round now and then.
    */
-  const fromKeys: () => Asked = () => {
-    const look = from((taking) => dueRuns(db, taking))
-    const lookForHeads = from((taking) => dueHeads(db, taking))
-    let headsInTurn = 0
+  const fromFewKeys = (select: (taking: Taking) => Selection): Asked => {
+    const look = from(select)
     // For each entry that filled the room, how many keys it took; where it was not filled, or nobody knows, any number.
     let keysForOne = Infinity
     let metForKey = leastForKey
     return (asking) =>
       Effect.gen(function*() {
         const { capacity, limit } = asking
-        const heads = keysForOne >= mostlyHeads && keysForOne <= 1 && headsInTurn < roundsWithout
-        if (heads && capacity.looking !== "everywhere") {
-          headsInTurn++
-          const round = yield* lookForHeads(asking, beginning)
-          if (round.taken === limit) return round
-          keysForOne = Infinity
-          return { ...round, more: true }
-        }
-        headsInTurn = 0
         const meet = capacity.looking === "everywhere"
           ? asking.meet
           : Math.min(asking.meet, Math.ceil(limit * keysForOne * metForKey))
@@ -259,7 +243,7 @@ export const takeDue = (
   const unkeyed: Place = { ask: fromMark((taking) => dueEntries(db, taking)), ...fresh }
   const places: ReadonlyArray<Place> = only === "unkeyed" ? [unkeyed] : [
     unkeyed,
-    { ask: fromKeys(), ...fresh },
+    { ask: fromFewKeys((taking) => dueRuns(db, taking)), ...fresh },
     { ask: fromLines, ...fresh }
   ]
 

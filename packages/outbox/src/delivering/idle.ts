@@ -36,7 +36,7 @@ export const makeIdling = (
   let betweenFinds = longAgo
   let awake = false
 
-  /** Waits for the bell, which rings of itself after that time: this fiber is the first that a wake-up comes to, which in a race is the last. */
+  /** Waits for the bell, and rings it after `most`. Not as a race: there a wake-up goes through two more fibers before it comes to this one. */
   const untilRung = Effect.fnUntraced(function*(most: Duration.Duration) {
     const alarm = yield* Effect.forkChild(Effect.andThen(Effect.sleep(most), Queue.offer(bell, void 0)))
     yield* Queue.take(bell)

@@ -36,6 +36,7 @@ export const tokenOf = ({ sql, table }: Database, id: string): CommitToken =>
     return yield* new Answer({ isWritten: written.length === 0 })
   }).pipe(
     sql.withTransaction,
+    SqlErrors.lostAsFailure,
     Effect.catchTag("Answer", ({ isWritten }) => Effect.succeed(isWritten))
   )
 
@@ -43,7 +44,14 @@ export const tokenOf = ({ sql, table }: Database, id: string): CommitToken =>
 const patience = Schedule.spaced("500 millis").pipe(Schedule.upTo({ duration: "30 seconds" }))
 
 /**
- * Asks until there is an answer. Gives true where it was committed, false where it was rolled back, and fails with the last error where
- * nobody could tell within half a minute.
+ * Asks until there is an answer. Gives true where it was committed: any of the tokens is there. False where it was rolled back, and fails
+ * with the last error where nobody could tell within half a minute.
  */
-export const wasCommitted = (token: CommitToken): Effect.Effect<boolean, SqlError> => Effect.retry(token, patience)
+export const wasCommitted = (tokens: ReadonlyArray<CommitToken>): Effect.Effect<boolean, SqlError> =>
+  Effect.retry(
+    Effect.gen(function*() {
+      for (const token of tokens) if (yield* token) return true
+      return false
+    }),
+    patience
+  )
