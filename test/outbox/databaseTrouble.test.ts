@@ -163,6 +163,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a database", (it) => {
             Effect.andThen(emit, Effect.ignore(transact(failing))),
             Effect.andThen(emit, Effect.ignore(sql.withTransaction(join(failing)))),
             Effect.andThen(sql.withTransaction(emit), Effect.ignore(sql.withTransaction(failing))),
+            Effect.andThen(emit, transact(Effect.ignore(sql.withTransaction(failing)))),
             Effect.andThen(transact(emit), Effect.ignore(sql.withTransaction(Effect.andThen(transact(emit), failing))))
           ].entries()
         ) {

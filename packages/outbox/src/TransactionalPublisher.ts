@@ -121,8 +121,11 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
           const concluded = Effect.onExitPrimitive(transaction, (exit) => {
             // What interrupts it after the COMMIT does not take that back.
             if (Exit.isSuccess(exit) || (done !== undefined && Cause.hasInterruptsOnly(exit.cause))) announce()
-            // What a savepoint has written is there with the rest, unless that is rolled back.
-            if (Exit.isSuccess(exit)) { for (const token of tokens()) outer?.granted.isKnownAs(token, outer.level[1]) }
+            // What a savepoint has written is there with the rest, unless that is rolled back; not what is uncertain within it.
+            if (Exit.isSuccess(exit) && outer !== undefined) {
+              const depth = certain === undefined ? Infinity : outer.level[1]
+              for (const token of tokens()) outer.granted.isKnownAs(token, depth)
+            }
             return undefined
           })
           return Effect.catchIf(
