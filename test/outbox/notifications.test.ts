@@ -10,6 +10,7 @@ import * as EventLog from "@zakops/event-store/EventLog"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import { emitDeals, emptyTables, entries, eventually, services } from "../support/outbox.ts"
+import { slowCommit } from "../support/slowCommit.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const channel = "told"
@@ -88,16 +89,12 @@ const Emitting = services().pipe(Layer.provideMerge(EventLog.layerPublisher), La
 layer(Emitting, { excludeTestServices: true })("a transaction that has emitted", (it) => {
   it.effect("tells of its COMMIT while that is under way, and of the commit", () =>
     Effect.scoped(Effect.gen(function*() {
-      const sql = yield* SqlClient
       const { transact } = yield* TransactionalPublisher
       yield* emptyTables
-      yield* sql`CREATE TABLE slow_to_commit (id int)`
-      yield* sql`CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END'`
-      yield* sql`CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON slow_to_commit DEFERRABLE INITIALLY DEFERRED
-        FOR EACH ROW EXECUTE FUNCTION be_slow()`
+      const slow = yield* slowCommit(0.5)
       const notifications = yield* (yield* PgClient).listen("zakops_outbox")
       const emitting = yield* Effect.forkChild(
-        transact(Effect.andThen(sql`INSERT INTO slow_to_commit VALUES (1)`, emitDeals(1)))
+        transact(Effect.andThen(slow, emitDeals(1)))
       )
       yield* Queue.take(notifications)
       assert.lengthOf(yield* entries, 0)

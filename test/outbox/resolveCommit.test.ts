@@ -17,7 +17,7 @@ import * as TestDatabase from "../support/TestDatabase.ts"
 const Migrated = Layer.provideMerge(Layer.effectDiscard(migrate), TestDatabase.layer)
 
 layer(Migrated, { excludeTestServices: true })("what has become of a transaction", (it) => {
-  /** A transaction that has written an entry, and does not end before `until`; what `ask` makes of its token meanwhile. */
+  /** A transaction that has written an entry, and does not end before it is let go; what `ask` is answered meanwhile. */
   const during = <A, E, R>(
     end: Effect.Effect<void, string>,
     ask: (db: Database.Database, id: string, letGo: Effect.Effect<unknown>) => Effect.Effect<A, E, R>

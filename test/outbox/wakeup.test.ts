@@ -18,6 +18,7 @@ import { PgClient } from "@effect/sql-pg/PgClient"
 import { DealMade } from "../support/events.ts"
 import { FakePublisher } from "../support/FakePublisher.ts"
 import { emitDeals, emptyTables, entries, eventually, moment, services } from "../support/outbox.ts"
+import { slowCommit } from "../support/slowCommit.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const never = Duration.hours(1)
@@ -93,12 +94,9 @@ layer(Log, { excludeTestServices: true })("a processor that never polls", (it) =
     running(Effect.gen(function*() {
       const sql = yield* SqlClient
       const { transact } = yield* TransactionalPublisher
-      yield* sql`CREATE TABLE slow_to_commit (id int)`
-      yield* sql`CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END'`
-      yield* sql`CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON slow_to_commit DEFERRABLE INITIALLY DEFERRED
-        FOR EACH ROW EXECUTE FUNCTION be_slow()`
+      const slow = yield* slowCommit(0.3)
       const emitting = yield* Effect.forkChild(
-        transact(Effect.andThen(sql`INSERT INTO slow_to_commit VALUES (1)`, emitDeals(1)))
+        transact(Effect.andThen(slow, emitDeals(1)))
       )
       yield* eventually(Effect.map(
         sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND query = 'COMMIT' AND state = 'active'`,

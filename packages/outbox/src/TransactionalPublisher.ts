@@ -105,7 +105,7 @@ export class TransactionalPublisher extends Context.Service<TransactionalPublish
                 connection,
                 isKnownAs: (token, at) => {
                   if (at === depth) certain = token
-                  else uncertain.push(token)
+                  else if (certain === undefined) uncertain.push(token)
                 },
                 atCommit: isOutermost || outer?.granted.atCommit !== undefined
                   ? (notice) => notices.add(notice)

@@ -60,6 +60,9 @@ const blockedHead: Contestant = {
     })
 }
 
+/** Events that a worker has delivered one after another, before all of the others are there. */
+const few = 20
+
 /**
  * By a worker that has delivered a few events one after another: what its statements are prepared for is a table with next to nothing in
  * it, when all of the others are there at once.
@@ -70,7 +73,8 @@ const afterQuiet = (name: string, about: string, keyOf: (n: number) => Partial<E
   run: (url, size) =>
     Effect.gen(function*() {
       const calls = countUntil()
-      const services = yield* ours(url, { publisher: layerExternal(takesAll(calls.hit)), settings })
+      const publisher = takesAll(calls.hit)
+      const services = yield* ours(url, { publisher: layerExternal(publisher), settings })
       const emit = (count: number) => Effect.provideContext(emitMany(count, keyOf), services)
       const { pause, resume } = yield* Effect.provideContext(
         Effect.provide(FlowControl, FlowControl.layer),
@@ -82,13 +86,13 @@ const afterQuiet = (name: string, about: string, keyOf: (n: number) => Partial<E
         yield* emit(1)
         yield* calls.until(round)
       }
-      yield* pause(nowhere, { by: "bench" })
+      yield* pause(publisher, { by: "bench" })
       yield* emit(size)
       const sample = yield* measured(
         url,
         size,
         Effect.gen(function*() {
-          yield* resume(nowhere, { by: "bench" })
+          yield* resume(publisher, { by: "bench" })
           yield* calls.until(few + size)
           yield* Scope.close(working, Exit.void)
         })
@@ -97,9 +101,6 @@ const afterQuiet = (name: string, about: string, keyOf: (n: number) => Partial<E
       return { ...sample, count: size }
     })
 })
-const few = 20
-const nowhere = { destination: "nowhere" }
-
 export const orderRaces: ReadonlyArray<Race> = [{
   name: "drain with ordering keys",
   unit: "events/s",

@@ -9,32 +9,14 @@
  *   .then(sql`SELECT stage, deals FROM pipeline`, [{ stage: "won", deals: 1 }])
  */
 import type { Event } from "@zakops/events/EventDefinition"
+import { inRolledBackTransaction } from "@zakops/outbox/emitting/inRolledBackTransaction"
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
 import assert from "node:assert/strict"
 import { randomUUID } from "node:crypto"
 import type { Projection } from "../Projection.ts"
 import type { RecordedEvent } from "../RecordedEvent.ts"
-
-/** Ends the transaction with a roll-back, and carries the answer out of it. */
-class RolledBack<A> {
-  readonly answer: A
-  constructor(answer: A) {
-    this.answer = answer
-  }
-}
-
-const inRolledBackTransaction = <A, E, R>(
-  self: Effect.Effect<A, E, R>
-): Effect.Effect<A, E | SqlError, R | SqlClient> =>
-  Effect.gen(function*() {
-    const sql = yield* SqlClient
-    const answer = sql.withTransaction(Effect.flatMap(self, (value) => Effect.fail(new RolledBack(value))))
-    return yield* Effect.catch(answer, (error) =>
-      error instanceof RolledBack ? Effect.succeed(error.answer as A) : Effect.fail(error as E | SqlError))
-  })
 
 const recorded = (event: Event, index: number): RecordedEvent => ({
   envelope: {
@@ -71,16 +53,16 @@ export const of = <E, R>(projection: Projection<E, R>) => ({
       /** Whatever the read model answers to `query` then. */
       // oxlint-disable-next-line unicorn/no-thenable -- given, when, then: nobody awaits it
       then: <A, E2, R2>(query: Effect.Effect<A, E2, R2>, expected: NoInfer<A>) =>
-        Effect.map(
-          inRolledBackTransaction(Effect.gen(function*() {
+        Effect.gen(function*() {
+          const answer = yield* inRolledBackTransaction(yield* SqlClient)(Effect.gen(function*() {
             for (const event of seenBy(projection, history)) yield* projection.handle([event])
             const together = seenBy(projection, batch)
             if (Arr.isReadonlyArrayNonEmpty(together)) yield* projection.handle(together)
             return yield* query
-          })),
+          }))
           // Rows are of a class of their own.
-          (answer) => assert.deepEqual(structuredClone(answer), expected)
-        )
+          assert.deepEqual(structuredClone(answer), expected)
+        })
     })
   })
 })

@@ -46,9 +46,9 @@ export const notifier: Effect.Effect<Notifier, never, SqlClient | Scope.Scope> =
   const sql = yield* SqlClient
   const requests = yield* Queue.sliding<void>(1)
   const asked = new Set<string>()
+  const clock = yield* Clock.Clock
   let count = 0
   let isQuiet = true
-  const clock = yield* Clock.Clock
   let aheadAt = -Infinity
   const send = Effect.suspend(() => {
     const channels = [...asked]
@@ -65,24 +65,18 @@ export const notifier: Effect.Effect<Notifier, never, SqlClient | Scope.Scope> =
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => asked.size === 0 ? Effect.void : Effect.ignore(Effect.timeoutOption(send, farewellLimit)))
   )
-  yield* Queue.take(requests).pipe(
-    Effect.andThen(Effect.suspend(() => {
-      isQuiet = false
-      return send
-    })),
-    Effect.catch((error) =>
-      Effect.as(Effect.logDebug(`a notification was not sent: ${SqlErrors.serverText(error)}`), Infinity)
-    ),
-    // What one that was sent ahead has announced is not to wait.
-    Effect.flatMap((gathered) => gathered === 0 ? Effect.void : Effect.sleep(gatheringFor(gathered))),
-    Effect.tap(() =>
-      Effect.sync(() => {
-        isQuiet = asked.size === 0
-      })
-    ),
-    Effect.forever,
-    Effect.forkScoped
+  const trySending = Effect.catch(
+    send,
+    (error) => Effect.as(Effect.logDebug(`a notification was not sent: ${SqlErrors.serverText(error)}`), Infinity)
   )
+  yield* Effect.gen(function*() {
+    yield* Queue.take(requests)
+    isQuiet = false
+    const gathered = yield* trySending
+    // What one that was sent ahead has announced is not to wait.
+    if (gathered > 0) yield* Effect.sleep(gatheringFor(gathered))
+    isQuiet = asked.size === 0
+  }).pipe(Effect.forever, Effect.forkScoped)
   return {
     notify: (...channels) => {
       count++

@@ -60,9 +60,7 @@ export const writeByMode = Effect.fnUntraced(
           ? Effect.as(insertOne(first, direct), { ids: [first.id], written: first.id })
           : insert(entries)
         return Effect.flatMap(inserted, ({ ids, written }) => {
-          if (written !== undefined) {
-            transaction.granted.isKnownAs(Effect.suspend(() => tokenOf(db, written)), transaction.level[1])
-          }
+          if (written !== undefined) transaction.granted.isKnownAs(tokenOf(db, written), transaction.level[1])
           return Effect.as(wakeAfterCommit(transaction), ids)
         })
       })
