@@ -32,8 +32,8 @@ const settings = { pollInterval: Duration.millis(100), batchSize: 10 }
 const intoTheLog = services(settings).pipe(Layer.provideMerge(EventLog.layerPublisher))
 
 /** The outbox and its store over a client of its own. */
-const over = (config: PgClient.PgPoolConfig) =>
-  Layer.fresh(EventStore.layer.pipe(Layer.provideMerge(intoTheLog), Layer.provideMerge(PgClient.layer(config))))
+const over = (config: PgClient.PgPoolConfig, client = PgClient.layer) =>
+  Layer.fresh(EventStore.layer.pipe(Layer.provideMerge(intoTheLog), Layer.provideMerge(client(config))))
 
 const urlOf = Effect.map(TestDatabase.DatabaseUrl, (url) => Redacted.make(url))
 
@@ -130,66 +130,75 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a database", (it) => {
       return yield* transact(Effect.as(outbox.emit(event, { correlationId: randomUUID() }), answer))
     })
 
-  it.effect("is asked what became of a COMMIT that got no answer", () =>
-    Effect.gen(function*() {
-      yield* emptyTables
-      const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
-      const Through = over({ url: Redacted.make(proxy.url) })
-      yield* Effect.gen(function*() {
-        proxy.cutAt("COMMIT", "answered")
-        assert.strictEqual(yield* transactOnce("committed"), "committed")
-        assert.lengthOf(yield* entries, 1)
-        proxy.cutAt("COMMIT", "unheard")
-        const error = yield* Effect.flip(transactOnce("rolled back"))
-        assert.strictEqual(error._tag, "SqlError")
-        assert.lengthOf(yield* entries, 1)
-      }).pipe(Effect.provide(Through))
-    }))
-
-  it.effect("knows of a COMMIT that got no answer by what was not rolled back before it", () =>
-    Effect.gen(function*() {
-      yield* emptyTables
-      const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
-      yield* Effect.gen(function*() {
-        const sql = yield* SqlClient
-        const { join, transact } = yield* TransactionalPublisher
-        const outbox = yield* Outbox
-        const event = yield* DealMade.make({ dealId: randomUUID(), title: "a deal" })
-        const emit = outbox.emit(event, { correlationId: randomUUID() })
-        const failing = Effect.andThen(emit, Effect.fail("rolled back"))
-        for (
-          const [index, both] of [
-            Effect.andThen(emit, Effect.ignore(sql.withTransaction(failing))),
-            Effect.andThen(emit, Effect.ignore(transact(failing))),
-            Effect.andThen(emit, Effect.ignore(sql.withTransaction(join(failing)))),
-            Effect.andThen(sql.withTransaction(emit), Effect.ignore(sql.withTransaction(failing))),
-            Effect.andThen(emit, transact(Effect.ignore(sql.withTransaction(failing)))),
-            Effect.andThen(transact(emit), Effect.ignore(sql.withTransaction(Effect.andThen(transact(emit), failing))))
-          ].entries()
-        ) {
+  for (const [name, client] of TestDatabase.clients) {
+    it.effect(`is asked what became of a COMMIT that got no answer, by ${name}`, () =>
+      Effect.gen(function*() {
+        yield* emptyTables
+        const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
+        const Through = over({ url: Redacted.make(proxy.url) }, client)
+        yield* Effect.gen(function*() {
           proxy.cutAt("COMMIT", "answered")
-          yield* transact(both)
-          assert.lengthOf(yield* entries, index + 1)
-        }
-      }).pipe(Effect.provide(over({ url: Redacted.make(proxy.url) })))
-    }))
+          assert.strictEqual(yield* transactOnce("committed"), "committed")
+          assert.lengthOf(yield* entries, 1)
+          proxy.cutAt("COMMIT", "unheard")
+          const error = yield* Effect.flip(transactOnce("rolled back"))
+          assert.strictEqual(error._tag, "SqlError")
+          assert.lengthOf(yield* entries, 1)
+        }).pipe(Effect.provide(Through))
+      }))
+  }
 
-  it.effect("may go away while an event is written on its own, which is then written once", () =>
-    Effect.gen(function*() {
-      yield* emptyTables
-      const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
-      yield* Effect.gen(function*() {
-        const { write } = yield* OutboxWriter
-        const event = yield* DealMade.make({ dealId: randomUUID(), title: "a deal" })
-        for (
-          const [word, when] of [["INSERT INTO", "unheard"], ["COMMIT", "unheard"], ["COMMIT", "answered"]] as const
-        ) {
-          proxy.cutAt(word, when)
-          yield* write(event, { correlationId: randomUUID() })
-        }
-        assert.lengthOf(yield* entries, 3)
-      }).pipe(Effect.provide(over({ url: Redacted.make(proxy.url) })))
-    }))
+  for (const [name, client] of TestDatabase.clients) {
+    it.effect(`knows of a COMMIT that got no answer by what was not rolled back before it, by ${name}`, () =>
+      Effect.gen(function*() {
+        yield* emptyTables
+        const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
+        yield* Effect.gen(function*() {
+          const sql = yield* SqlClient
+          const { join, transact } = yield* TransactionalPublisher
+          const outbox = yield* Outbox
+          const event = yield* DealMade.make({ dealId: randomUUID(), title: "a deal" })
+          const emit = outbox.emit(event, { correlationId: randomUUID() })
+          const failing = Effect.andThen(emit, Effect.fail("rolled back"))
+          for (
+            const [index, both] of [
+              Effect.andThen(emit, Effect.ignore(sql.withTransaction(failing))),
+              Effect.andThen(emit, Effect.ignore(transact(failing))),
+              Effect.andThen(emit, Effect.ignore(sql.withTransaction(join(failing)))),
+              Effect.andThen(sql.withTransaction(emit), Effect.ignore(sql.withTransaction(failing))),
+              Effect.andThen(emit, transact(Effect.ignore(sql.withTransaction(failing)))),
+              Effect.andThen(
+                transact(emit),
+                Effect.ignore(sql.withTransaction(Effect.andThen(transact(emit), failing)))
+              )
+            ].entries()
+          ) {
+            proxy.cutAt("COMMIT", "answered")
+            yield* transact(both)
+            assert.lengthOf(yield* entries, index + 1)
+          }
+        }).pipe(Effect.provide(over({ url: Redacted.make(proxy.url) }, client)))
+      }))
+  }
+
+  for (const [name, client] of TestDatabase.clients) {
+    it.effect(`may go away while an event is written on its own, which is then written once, by ${name}`, () =>
+      Effect.gen(function*() {
+        yield* emptyTables
+        const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
+        yield* Effect.gen(function*() {
+          const { write } = yield* OutboxWriter
+          const event = yield* DealMade.make({ dealId: randomUUID(), title: "a deal" })
+          for (
+            const [word, when] of [["INSERT INTO", "unheard"], ["COMMIT", "unheard"], ["COMMIT", "answered"]] as const
+          ) {
+            proxy.cutAt(word, when)
+            yield* write(event, { correlationId: randomUUID() })
+          }
+          assert.lengthOf(yield* entries, 3)
+        }).pipe(Effect.provide(over({ url: Redacted.make(proxy.url) }, client)))
+      }))
+  }
 
   it.effect("may roll back a transaction of the caller's, in which nothing is tried again", () =>
     Effect.gen(function*() {

@@ -1,6 +1,7 @@
 /** Ours in a race to emit, and what stands beside it on the same client. */
 import * as EventLog from "@zakops/event-store/EventLog"
 import { Outbox } from "@zakops/outbox/Outbox"
+import type * as PipelinedPgClient from "@zakops/outbox/PipelinedPgClient"
 import { TransactionalPublisher } from "@zakops/outbox/TransactionalPublisher"
 import { uuidV7Unsafe } from "effect/crypto/SecureRandom"
 import * as Context from "effect/Context"
@@ -10,7 +11,10 @@ import { DealPriced, payload } from "../payload.ts"
 import type { OpenEmitter } from "../peers/Emitter.ts"
 import { ours } from "./services.ts"
 
-const open = (url: string, connections: number) => ours(url, { publisher: EventLog.layerPublisher, connections })
+type ClientLayer = typeof PipelinedPgClient.layer
+
+const open = (url: string, connections: number, client: ClientLayer | undefined) =>
+  ours(url, { publisher: EventLog.layerPublisher, connections, ...client === undefined ? {} : { client } })
 
 const writeDeal = (sql: SqlClient, n: number) => {
   const { dealId, price } = payload(n)
@@ -18,9 +22,9 @@ const writeDeal = (sql: SqlClient, n: number) => {
 }
 
 /** As the README shows it. */
-export const emit: OpenEmitter = (url, connections) =>
+export const emit = (client?: ClientLayer): OpenEmitter => (url, connections) =>
   Effect.gen(function*() {
-    const services = yield* open(url, connections)
+    const services = yield* open(url, connections, client)
     const sql = Context.get(services, SqlClient)
     const outbox = Context.get(services, Outbox)
     const { transact } = Context.get(services, TransactionalPublisher)
@@ -34,9 +38,9 @@ export const emit: OpenEmitter = (url, connections) =>
   })
 
 /** The same row written by hand, with nothing checked. */
-export const byHand: OpenEmitter = (url, connections) =>
+export const byHand = (client?: ClientLayer): OpenEmitter => (url, connections) =>
   Effect.gen(function*() {
-    const services = yield* open(url, connections)
+    const services = yield* open(url, connections, client)
     const sql = Context.get(services, SqlClient)
     return (n) => {
       const data = payload(n)
@@ -54,9 +58,9 @@ export const byHand: OpenEmitter = (url, connections) =>
   })
 
 /** No event at all. */
-export const businessOnly: OpenEmitter = (url, connections) =>
+export const businessOnly = (client?: ClientLayer): OpenEmitter => (url, connections) =>
   Effect.gen(function*() {
-    const services = yield* open(url, connections)
+    const services = yield* open(url, connections, client)
     const sql = Context.get(services, SqlClient)
     return (n) => sql.withTransaction(writeDeal(sql, n))
   })

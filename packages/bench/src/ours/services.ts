@@ -25,6 +25,8 @@ export interface OursOptions<E> {
   readonly settings?: Partial<OutboxSettings>
   /** Connections of the program's pool; the processor has its own. */
   readonly connections?: number
+  /** The client of the program: sql-pg's, unless given. */
+  readonly client?: typeof PgClient.layer
 }
 
 /** The services, in the scope. Nothing runs until it is started. */
@@ -34,6 +36,8 @@ export const ours = <E>(url: string, options: OursOptions<E>) =>
       Layer.provideMerge(OutboxConfig.layerWith(options.settings ?? {})),
       Layer.provideMerge(options.publisher),
       Layer.provideMerge(Layer.effectDiscard(migrate)),
-      Layer.provideMerge(PgClient.layer({ url: Redacted.make(url), maxConnections: options.connections ?? 10 }))
+      Layer.provideMerge(
+        (options.client ?? PgClient.layer)({ url: Redacted.make(url), maxConnections: options.connections ?? 10 })
+      )
     )
   )

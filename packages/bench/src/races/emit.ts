@@ -1,4 +1,5 @@
 /** Emitting: a business row and an event in one transaction, and a thousand events at once. */
+import * as PipelinedPgClient from "@zakops/outbox/PipelinedPgClient"
 import type { Goal } from "../Goal.ts"
 import { atLeast, either, times } from "../Goal.ts"
 import type { Race } from "../Measurement.ts"
@@ -21,12 +22,22 @@ const oneEach = (callers: number, size: number, goals: ReadonlyArray<Goal>): Rac
   size,
   quickSize: 1_000,
   contestants: [
-    emitting(callers, { name: ours, settings: "transact and emit: validated, encoded, the processor woken" }, emit),
+    emitting(callers, { name: ours, settings: "transact and emit: validated, encoded, the processor woken" }, emit()),
+    emitting(
+      callers,
+      { name: "zakops, pipelined", settings: "the same over PipelinedPgClient" },
+      emit(PipelinedPgClient.layer)
+    ),
+    emitting(
+      callers,
+      { name: "INSERT by hand, pipelined", settings: "the same over PipelinedPgClient", bound: true },
+      byHand(PipelinedPgClient.layer)
+    ),
     emitting(callers, {
       name: hand,
       settings: "the same row through the same sql-pg, nothing validated, nobody woken",
       bound: true
-    }, byHand),
+    }, byHand()),
     emitting(
       callers,
       { name: "graphile-worker", settings: "add_job in the transaction, pg driver, prepared", share: 0.5 },
@@ -47,7 +58,7 @@ const oneEach = (callers: number, size: number, goals: ReadonlyArray<Goal>): Rac
       name: "no event",
       settings: "the business row alone, through the same sql-pg: without what is measured",
       bound: true
-    }, businessOnly),
+    }, businessOnly()),
     emitting(callers, {
       name: "two rows by pg",
       settings: "the pg driver without Effect, prepared; the second row in a table with a primary key only",

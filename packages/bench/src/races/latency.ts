@@ -89,7 +89,7 @@ const at = (perSecond: number, size: number, quickSize: number): Race => ({
   size,
   quickSize,
   contestants: [
-    measuring(perSecond, "zakops", defaultSettings, emit),
+    measuring(perSecond, "zakops", defaultSettings, emit()),
     measuring(perSecond, "graphile-worker", graphile.latencySettings, graphile.emitting),
     measuring(perSecond, "pg-boss", boss.latencySettings, boss.emittingWithNotify),
     measuring(perSecond, "PersistedQueue", persisted.latencySettings, persisted.emitting)

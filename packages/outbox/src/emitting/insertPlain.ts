@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import type { Connection } from "effect/sql/SqlConnection"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
+import type { Statement } from "../connecting/PipelinedConnection.ts"
 import type { NewEntry } from "./Emission.ts"
 
 export const isPlain = (entry: NewEntry): boolean =>
@@ -32,27 +33,29 @@ const valuesOf = (entry: NewEntry): ReadonlyArray<unknown> => [
 
 const columnCount = 10
 
-export const insertPlain = (db: Database) => {
-  const { now, sql, table } = db
-  const statement = (values: ReadonlyArray<unknown>, time: Fragment) =>
-    sql`
-      INSERT INTO ${table.outbox} (id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
-        trace_id, headers, max_attempts, next_attempt_at, created_at)
-      VALUES (${values[0]}, ${values[1]}, ${values[2]}, ${values[3]}, ${values[4]}, ${values[5]}, ${values[6]}, ${
-      values[7]
-    }, ${values[8]}, ${values[9]}, ${time}, ${time})`
+const statementOf = ({ sql, table }: Database, values: ReadonlyArray<unknown>, time: Fragment) =>
+  sql`
+    INSERT INTO ${table.outbox} (id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
+      trace_id, headers, max_attempts, next_attempt_at, created_at)
+    VALUES (${values[0]}, ${values[1]}, ${values[2]}, ${values[3]}, ${values[4]}, ${values[5]}, ${values[6]}, ${
+    values[7]
+  }, ${values[8]}, ${values[9]}, ${time}, ${time})`
 
-  // The database's own time is the same words each time. Another clock's is a parameter.
-  const fixed = Exit.isExit(now) ? Exit.getSuccess(now as Exit.Exit<Fragment>) : Option.none()
-  const [text] = Option.isSome(fixed)
-    ? statement(Array.from({ length: columnCount }, () => null), fixed.value).compile()
-    : [undefined]
+/** The statement with its text made once: the database's own time is the same words each time. Another clock's is a parameter. */
+export const plainStatement = (db: Database) => {
+  const fixed = Exit.isExit(db.now) ? Exit.getSuccess(db.now as Exit.Exit<Fragment>) : Option.none()
+  if (Option.isNone(fixed)) return undefined
+  const time = fixed.value
+  const [text] = statementOf(db, Array.from({ length: columnCount }, () => null), time).compile()
+  return { time, of: (entry: NewEntry): Statement => [text, valuesOf(entry)] }
+}
+
+export const insertPlain = (db: Database) => {
+  const fixed = plainStatement(db)
 
   /** `connection` is that of the transaction; without one a span is open for the statement. */
-  return (entry: NewEntry, connection: Connection | undefined): Effect.Effect<unknown, SqlError> => {
-    const values = valuesOf(entry)
-    return text !== undefined && connection !== undefined
-      ? connection.execute(text, values, undefined)
-      : Effect.flatMap(now, (time) => statement(values, time))
-  }
+  return (entry: NewEntry, connection: Connection | undefined): Effect.Effect<unknown, SqlError> =>
+    fixed !== undefined && connection !== undefined
+      ? connection.execute(...fixed.of(entry), undefined)
+      : Effect.flatMap(db.now, (time) => statementOf(db, valuesOf(entry), time))
 }

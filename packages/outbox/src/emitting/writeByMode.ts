@@ -14,8 +14,11 @@ import type { SqlError } from "effect/sql/SqlError"
 import { nativeTracer, Tracer } from "effect/Tracer"
 import { makeDirectRecorder } from "./directRecorder.ts"
 import type { NewEntry } from "./Emission.ts"
+import { canWait, gatheredInserts } from "./gatheredInserts.ts"
+import type { Written } from "./insertEntries.ts"
 import { insertEntries } from "./insertEntries.ts"
 import { insertPlain, isPlain } from "./insertPlain.ts"
+import { PipelinedConnection } from "../connecting/PipelinedConnection.ts"
 import { keysOf, lockKeys } from "../claiming/orderingKeys.ts"
 import { inOwnTransaction } from "./ownTransaction.ts"
 import { tokenOf } from "./resolveCommit.ts"
@@ -32,6 +35,7 @@ export const writeByMode = Effect.fnUntraced(
     const { sql } = db
     const insert = insertEntries(db)
     const insertOne = insertPlain(db)
+    const gathered = gatheredInserts(db)
     const lock = lockKeys(db)
     const publish = publishDirectly(db, publisher, yield* Routes, yield* makeDirectRecorder(db))
 
@@ -50,15 +54,27 @@ export const writeByMode = Effect.fnUntraced(
         () => Context.make(sql.transactionService, level)
       )
     }
+    const put = (
+      { granted, level }: OpenTransaction,
+      entries: ReadonlyArray<NewEntry>,
+      tracer: Tracer
+    ): Effect.Effect<Written, SqlError> => {
+      const all = { ids: entries.map(({ id }) => id), written: entries[0]?.id }
+      // A backend that traces is to see the statement.
+      const direct = tracer === nativeTracer ? granted.connection : undefined
+      // Not in a savepoint: that RELEASE fails is a defect.
+      if (direct instanceof PipelinedConnection && level[1] === 0 && gathered !== undefined && entries.every(canWait)) {
+        return Effect.as(direct.gather(entries, gathered), all)
+      }
+      const [first] = entries
+      return first !== undefined && entries.length === 1 && isPlain(first)
+        ? Effect.as(insertOne(first, direct), all)
+        : insert(entries)
+    }
+
     const write = (entries: ReadonlyArray<NewEntry>) =>
       inOwnTransaction(db, (transaction, fiber) => {
-        const [first] = entries
-        const plain = first !== undefined && entries.length === 1 && isPlain(first)
-        // A backend that traces is to see the statement.
-        const direct = fiber.getRef(Tracer) === nativeTracer ? transaction.granted.connection : undefined
-        const inserted = plain
-          ? Effect.as(insertOne(first, direct), { ids: [first.id], written: first.id })
-          : insert(entries)
+        const inserted = put(transaction, entries, fiber.getRef(Tracer))
         return Effect.flatMap(inserted, ({ ids, written }) => {
           if (written !== undefined) transaction.granted.isKnownAs(tokenOf(db, written), transaction.level[1])
           return Effect.as(wakeAfterCommit(transaction), ids)

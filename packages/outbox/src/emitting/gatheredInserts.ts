@@ -1,0 +1,24 @@
+/** Writes the entries that a `PipelinedConnection` has gathered, whatever number of emits they are of. */
+import type { Database } from "@zakops/migrations/Database"
+import type { Statement } from "../connecting/PipelinedConnection.ts"
+import type { NewEntry } from "./Emission.ts"
+import { asRelation, inParts, insertFrom } from "./insertEntries.ts"
+import { isPlain, plainStatement } from "./insertPlain.ts"
+
+/** What can be written when COMMIT is sent: nobody is to be asked whether, and no other transaction has to be waited for. */
+export const canWait = (entry: NewEntry): boolean =>
+  entry.mode === "outbox" && entry.orderingKey === null && entry.dedupe === null
+
+/** Gives the statements for entries; undefined where the time is not the database's own, and has to be asked for. */
+export const gatheredInserts = (
+  db: Database
+): ((entries: ReadonlyArray<NewEntry>) => ReadonlyArray<Statement>) | undefined => {
+  const plain = plainStatement(db)
+  if (plain === undefined) return undefined
+  return (entries) => {
+    const [first] = entries
+    return first !== undefined && entries.length === 1 && isPlain(first)
+      ? [plain.of(first)]
+      : inParts(entries).map((part) => db.sql`${insertFrom(db, asRelation(db.sql, part), plain.time, part)}`.compile())
+  }
+}
