@@ -1,6 +1,8 @@
 /** The examples of docs/emitting.md. */
 import * as EventDefinition from "@zakops/events/EventDefinition"
 import { emitDealEvent, Outbox, OutboxWriter, TransactionalPublisher } from "@zakops/outbox"
+import * as PipelinedPgClient from "@zakops/outbox/PipelinedPgClient"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -12,6 +14,8 @@ const DealPriced = EventDefinition.make("deal.priced", {
   payload: Schema.Struct({ dealId: Schema.String, amount: Schema.Int, currency: Schema.String }),
   upcasters: { 1: (json) => ({ currency: "EUR", ...(json as object) }) }
 })
+
+export const DatabaseLive = PipelinedPgClient.layerConfig({ url: Config.Redacted("DATABASE_URL") })
 
 export const priceDeal = Effect.fn("priceDeal")(function*(dealId: string, amount: number) {
   const sql = yield* SqlClient

@@ -5,6 +5,7 @@ import { InboxGuard } from "@zakops/inbox"
 import { migrate } from "@zakops/migrations/Migrations"
 import { layerSchemaName } from "@zakops/migrations/SchemaName"
 import { BlockedKeys, DeadLetters, OutboxProcessor } from "@zakops/outbox"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -22,7 +23,7 @@ import { emitDeals, emptyTables, entries, entry, eventually, loggedIds, services
 import * as TestDatabase from "../support/TestDatabase.ts"
 import { inSteps, mailer, onBatch, onWebhook } from "./consuming.ts"
 import { discardOld, letKeysGoOn, look, redrivePrices } from "./deadLetters.ts"
-import { addDeal, priceDeal, priceDeals, recordPrice } from "./emitting.ts"
+import { addDeal, DatabaseLive, priceDeal, priceDeals, recordPrice } from "./emitting.ts"
 import { blocksOf } from "./pages.ts"
 import { deleteOld, deliverAll, Patient, report } from "./processing.ts"
 import { layerOwnTable, layerWebhook } from "./publishers.ts"
@@ -64,6 +65,18 @@ layer(Live, { excludeTestServices: true })("the examples of docs/", (it) => {
       yield* recordPrice(dealId, 7)
       assert.strictEqual((yield* drain).delivered, 4)
       assert.lengthOf(yield* loggedIds, 4)
+    }))
+
+  it.effect("emitting: in fewer round trips", () =>
+    Effect.gen(function*() {
+      yield* clean
+      const env = ConfigProvider.layer(ConfigProvider.fromUnknown({ DATABASE_URL: yield* TestDatabase.DatabaseUrl }))
+      const Fewer = services().pipe(
+        Layer.provide(EventLog.layerPublisher),
+        Layer.provideMerge(DatabaseLive.pipe(Layer.provide(env)))
+      )
+      const id = yield* Effect.provide(priceDeal(randomUUID(), 5), Layer.fresh(Fewer))
+      assert.strictEqual((yield* entry(id)).status, "pending")
     }))
 
   it.effect("processing: on demand, reported, and by the program until SIGTERM", () =>
