@@ -1,6 +1,7 @@
 /** Transactions that send what nobody waits for along with what comes next: as others, in fewer round trips, whatever fails. Real time. */
 import * as PgPool from "@effect/sql-pg/PgPool"
 import { assert, describe, layer } from "@effect/vitest"
+import { startProxy } from "@zakops/bench/proxy"
 import * as EventLog from "@zakops/event-store/EventLog"
 import { serverText, sqlState } from "@zakops/migrations/SqlErrors"
 import type { EmitError, Transaction } from "@zakops/outbox"
@@ -13,12 +14,16 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import { MaxOpsBeforeYield } from "effect/Scheduler"
 import { BeginTransaction, SqlClient } from "effect/sql/SqlClient"
+import type { SqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
+import { Tracer } from "effect/Tracer"
 import { randomUUID } from "node:crypto"
 import { connect } from "node:net"
 import { DealMade } from "../support/events.ts"
-import { emptyTables, entries, services } from "../support/outbox.ts"
+import { emptyTables, entries, eventually, services } from "../support/outbox.ts"
+import { recordingTracer } from "../support/recordingTracer.ts"
 import { isMissing, startPgBouncer } from "../support/pgbouncer.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
@@ -57,6 +62,7 @@ const pipelined = Effect.gen(function*() {
     transact,
     emit: outbox.emit(made, { correlationId }),
     emitAs: (id: string) => outbox.emit(made, { correlationId, id }),
+    emitBad: outbox.emit(yield* DealMade.make({ dealId: "d", title: "bad" }), { correlationId }),
     emitWithKey: outbox.emit(made, { correlationId, orderingKey: "k" }),
     change: (name: string) => sql`INSERT INTO business VALUES (${name})`,
     writesOf: <A, E, R>(self: Effect.Effect<A, E, R>) =>
@@ -121,20 +127,28 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
   it.effect("sees what it has emitted, in the order of its statements", () =>
     Effect.gen(function*() {
       yield* business
-      const { emitAs, sql, transact } = yield* pipelined
-      const ids = Array.from({ length: 5 }, () => randomUUID())
-      const seen = yield* transact(Effect.gen(function*() {
-        yield* emitAs(ids[0] ?? "")
-        yield* emitAs(ids[1] ?? "")
+      const { emit, emitAs, sql, transact } = yield* pipelined
+      const given = randomUUID()
+      const [count, ids, seen] = yield* transact(Effect.gen(function*() {
+        const before = [yield* emit, yield* emit]
         const [row] = yield* sql<{ count: number }>`SELECT count(*)::int FROM zakops.outbox`
-        yield* emitAs(ids[2] ?? "")
-        yield* transact(emitAs(ids[3] ?? ""))
-        yield* emitAs(ids[4] ?? "")
+        const ids = [...before, yield* emit, yield* transact(emit), yield* emit, yield* emitAs(given), yield* emit]
         const rows = yield* Stream.runCollect(sql<{ id: string }>`SELECT id FROM zakops.outbox ORDER BY seq`.stream)
-        return { count: row?.count, ids: rows.map(({ id }) => id) }
+        return [row?.count, ids, rows.map(({ id }) => id)] as const
       }))
-      assert.deepStrictEqual(seen, { count: 2, ids })
+      assert.strictEqual(count, 2)
+      assert.deepStrictEqual(seen, ids)
       assert.deepStrictEqual((yield* entries).map(({ id }) => id), ids)
+    }))
+
+  it.effect("writes as many at once as it may, in parts", () =>
+    Effect.gen(function*() {
+      yield* business
+      const { change, emit, transact, writesOf } = yield* pipelined
+      const writes = yield* writesOf(transact(Effect.andThen(change("a"), Effect.replicateEffect(emit, 2500))))
+      // BEGIN and the change; twice a thousand; the rest and COMMIT.
+      assert.strictEqual(writes, 4)
+      assert.deepStrictEqual(yield* there, { changes: ["a"], events: 2500 })
     }))
 
   it.effect("may emit while it reads a stream, and behind it", () =>
@@ -154,9 +168,9 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
   it.effect("is rolled back, and says why, where an event cannot be written: at COMMIT, or at the next statement", () =>
     Effect.gen(function*() {
       yield* business
-      const { change, emitAs, sql, transact } = yield* pipelined
-      const taken = yield* transact(emitAs(randomUUID()))
-      const emit = emitAs(taken)
+      const { change, emit: good, emitBad: emit, sql, transact } = yield* pipelined
+      const test = yield* SqlClient
+      yield* test`ALTER TABLE zakops.outbox ADD CONSTRAINT none_bad CHECK (event_data->>'title' <> 'bad')`
       const cases: ReadonlyArray<Effect.Effect<unknown, EmitError, Transaction>> = [
         Effect.andThen(change("a"), emit),
         emit,
@@ -168,16 +182,20 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
       ]
       for (const self of cases) {
         const error = yield* Effect.flip(transact(self))
-        assert.strictEqual(error._tag === "SqlError" ? sqlState(error) : error._tag, "23505")
+        assert.strictEqual(error._tag === "SqlError" ? sqlState(error) : error._tag, "23514")
       }
+      yield* test`ALTER TABLE zakops.outbox DROP CONSTRAINT none_bad`
+      yield* transact(good)
       assert.deepStrictEqual(yield* there, { changes: [], events: 1 })
     }))
 
   it.effect("cancels a statement that is interrupted, and is rolled back at once", () =>
     Effect.gen(function*() {
       yield* business
+      const test = yield* SqlClient
       const { change, emit, sql, transact } = yield* pipelined
       const wait = sql`UPDATE business SET name = name WHERE name = 'held'`
+      const waiting = test`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
       yield* Effect.scoped(Effect.gen(function*() {
         yield* held
         const cases: ReadonlyArray<Effect.Effect<unknown, EmitError, Transaction>> = [
@@ -186,15 +204,128 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
           Effect.all([change("a"), emit, wait])
         ]
         for (const self of cases) {
-          const none = yield* Effect.timeoutOption(transact(self), "100 millis").pipe(Effect.timeout("20 seconds"))
-          assert.strictEqual(none._tag, "None")
+          const fiber = yield* Effect.forkChild(transact(self))
+          yield* eventually(Effect.map(waiting, (rows) => rows.length === 1))
+          yield* Effect.timeout(Fiber.interrupt(fiber), "20 seconds")
+          assert.lengthOf(yield* waiting, 0)
         }
-        // The other one is still at it, and nobody else is.
-        const rows =
-          yield* sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
-        assert.lengthOf(rows, 0)
         assert.deepStrictEqual(yield* there, { changes: ["held"], events: 0 })
       }))
+    }))
+
+  it.effect("loses nothing of what it goes on with, wherever a statement of it was interrupted", () =>
+    Effect.gen(function*() {
+      yield* business
+      const { change, emit, sql, transact } = yield* pipelined
+      let committed = 0
+      for (let ops = 4; ops < 110; ops += 3) {
+        const exit = yield* Effect.exit(transact(Effect.gen(function*() {
+          yield* change("a")
+          yield* emit
+          // The scheduler takes turns after so many steps, and the interruption comes in between.
+          const fiber = yield* Effect.forkChild(Effect.provideService(sql`SELECT 1`, MaxOpsBeforeYield, ops), {
+            startImmediately: true
+          })
+          yield* Fiber.interrupt(fiber)
+        })))
+        // Cancelled, it has ended the transaction.
+        if (exit._tag === "Success") committed++
+        assert.deepStrictEqual(yield* there, {
+          changes: Array.from({ length: committed }, () => "a"),
+          events: committed
+        })
+      }
+      assert.isAbove(committed, 0)
+    }))
+
+  it.effect("leaves a session that does not give a statement up", () =>
+    Effect.gen(function*() {
+      yield* business
+      const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
+      const client = yield* Layer.build(
+        Layer.fresh(PipelinedPgClient.layer({ url: Redacted.make(proxy.url), maxConnections: 1 }))
+      )
+      const sql = Context.get(client, SqlClient)
+      yield* sql.withTransaction(sql`SELECT 1`)
+      proxy.deafen()
+      const none = yield* Effect.timeoutOption(sql.withTransaction(sql`SELECT 1`), "100 millis").pipe(
+        Effect.timeout("20 seconds")
+      )
+      assert.strictEqual(none._tag, "None")
+      yield* sql.withTransaction(sql`INSERT INTO business VALUES ('a')`)
+      assert.deepStrictEqual(yield* there, { changes: ["a"], events: 0 })
+    }))
+
+  it.effect("gives a statement up that waits for a stream to end, and not the stream", () =>
+    Effect.gen(function*() {
+      yield* business
+      const { change, sql, transact } = yield* pipelined
+      const count = yield* transact(Effect.gen(function*() {
+        const read = sql`SELECT n FROM generate_series(1, 2000) AS n`.stream
+        const rows = yield* Stream.runCollect(
+          Stream.tap(read, ({ n }) => n === 7 ? Effect.timeoutOption(sql`SELECT 1`, "50 millis") : Effect.void)
+        )
+        yield* change("a")
+        return rows.length
+      }))
+      assert.strictEqual(count, 2000)
+      assert.deepStrictEqual(yield* there, { changes: ["a"], events: 0 })
+    }))
+
+  it.effect("fails where its connection is lost, at BEGIN or before, as any other", () =>
+    Effect.gen(function*() {
+      yield* business
+      const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
+      const client = yield* Layer.build(
+        Layer.fresh(PipelinedPgClient.layer({ url: Redacted.make(proxy.url), maxConnections: 1 }))
+      )
+      const sql = Context.get(client, SqlClient)
+      const change = sql.withTransaction(sql`INSERT INTO business VALUES ('a')`)
+      for (const word of ["BEGIN", "INSERT", "COMMIT"]) {
+        proxy.cutAt(word, "unheard")
+        assert.strictEqual((yield* Effect.flip(change)).reason._tag, "ConnectionError")
+      }
+      yield* change
+      assert.deepStrictEqual(yield* there, { changes: ["a"], events: 0 })
+    }))
+
+  it.effect("is rolled back where COMMIT fails, and its connection is as good as new", () =>
+    Effect.gen(function*() {
+      yield* business
+      const test = yield* SqlClient
+      const { change, emit, sql, transact } = yield* pipelined
+      yield* test`CREATE TABLE late (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)`
+      const error = yield* Effect.flip(
+        transact(Effect.all([change("a"), emit, sql`INSERT INTO late VALUES (1), (1)`, emit]))
+      )
+      assert.strictEqual(error._tag === "SqlError" ? sqlState(error) : error._tag, "23505")
+      yield* transact(Effect.all([change("b"), emit]))
+      assert.deepStrictEqual(yield* there, { changes: ["b"], events: 1 })
+    }))
+
+  it.effect("lets a tracer see each statement", () =>
+    Effect.gen(function*() {
+      yield* business
+      const { change, emit, transact, writesOf } = yield* pipelined
+      const { spans, tracer } = recordingTracer()
+      const traced = Effect.provideService(transact(Effect.andThen(change("a"), emit)), Tracer, tracer)
+      assert.strictEqual(yield* writesOf(traced), 3)
+      assert.lengthOf(spans.filter(({ name }) => name === "postgres"), 2)
+    }))
+
+  it.effect("writes only where an ordinary transaction might", () =>
+    Effect.gen(function*() {
+      yield* business
+      const url = Redacted.make(yield* TestDatabase.DatabaseUrl)
+      for (const [, client] of TestDatabase.clients) {
+        const context = yield* Layer.build(
+          Layer.fresh(client({ url, startupParameters: { default_transaction_read_only: "on" } }))
+        )
+        const sql = Context.get(context, SqlClient)
+        const error = yield* Effect.flip(sql.withTransaction(sql`INSERT INTO business VALUES ('a')`))
+        assert.strictEqual(sqlState(error), "25006")
+        assert.lengthOf(yield* sql.withTransaction(sql`SELECT 1`), 1)
+      }
     }))
 
   it.effect("cancels no other statement than the one that is interrupted", () =>
@@ -245,17 +376,11 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
       yield* business
       const { change, emit, sql, transact } = yield* pipelined
       yield* Effect.replicateEffect(transact(Effect.andThen(change("before"), emit)), 2, { discard: true })
-      // The one that writes events, and not COMMIT.
-      const forget = Effect.gen(function*() {
-        const [row] = yield* sql<{ name: string }>`
-          SELECT name FROM pg_prepared_statements WHERE ltrim(statement, E' \\n') LIKE 'INSERT INTO "zakops"."outbox"%'`
-        yield* sql.unsafe(`DEALLOCATE "${row?.name}"`)
-      })
-      const exit = yield* Effect.exit(transact(Effect.all([change("a"), forget, emit])))
+      const exit = yield* Effect.exit(transact(Effect.all([change("a"), sql`DEALLOCATE ALL`, emit])))
       assert.strictEqual(exit._tag, "Failure")
       assert.deepStrictEqual(yield* there, { changes: ["before", "before"], events: 2 })
-      // Each statement that was forgotten fails once.
-      yield* Effect.retry(transact(Effect.andThen(change("later"), emit)), { times: 4 })
+      // Each statement that was forgotten fails once, and COMMIT leaves no transaction open.
+      yield* Effect.retry(transact(Effect.andThen(change("later"), emit)), { times: 1 })
       assert.deepStrictEqual(yield* there, { changes: ["before", "before", "later"], events: 3 })
     }))
 
@@ -273,27 +398,31 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
   it.effect("changes nothing where BEGIN fails, whatever was sent behind it", () =>
     Effect.gen(function*() {
       yield* business
-      const url = yield* TestDatabase.DatabaseUrl
-      const pool = yield* PgPool.make({
-        url: Redacted.make(url),
-        multiplex: true,
-        startupParameters: { default_transaction_read_only: "on" }
-      })
-      const session = yield* pool.get
+      const url = Redacted.make(yield* TestDatabase.DatabaseUrl)
       const insert = ["INSERT INTO business VALUES ('a')", []] as const
-      const refused: typeof session = Object.assign(Object.create(session), {
-        query: (text: string, ...rest: []) => session.query(text.startsWith("BEGIN") ? "BEGIN AGAIN" : text, ...rest)
+      const over = Effect.fnUntraced(function*(readOnly: "on" | "off") {
+        const pool = yield* PgPool.make({
+          url,
+          multiplex: true,
+          startupParameters: { default_transaction_read_only: readOnly }
+        })
+        const session = yield* pool.get
+        return () => new PipelinedConnection(session, "BEGIN AGAIN", Effect.void)
       })
-      const open = () => new PipelinedConnection(refused, Effect.void)
-      const fails = (self: Effect.Effect<unknown, unknown>) => Effect.map(Effect.flip(self), String)
+      const open = yield* over("on")
+      const failsOf = (self: Effect.Effect<unknown, SqlError>) => Effect.map(Effect.flip(self), sqlState)
       const one = open()
-      assert.include(yield* fails(one.executeRaw(...insert)), "SqlError")
-      assert.include(yield* fails(one.executeRaw("SELECT 1", [])), "SqlError")
-      assert.include(yield* fails(one.commit), "SqlError")
-      const gathering = open()
-      yield* gathering.gather([1], () => [insert])
-      assert.include(yield* fails(gathering.commit), "SqlError")
+      assert.strictEqual(yield* failsOf(one.executeRaw(...insert)), "42601")
+      assert.strictEqual(yield* failsOf(one.executeRaw("SELECT 1", [])), "42601")
+      assert.strictEqual(yield* failsOf(one.commit), "42601")
+      const deferring = open()
+      yield* deferring.defer([1], 1, () => [insert])
+      assert.strictEqual(yield* failsOf(deferring.commit), "42601")
       assert.deepStrictEqual(yield* there, { changes: [], events: 0 })
+      // That it is read-only is what keeps it.
+      const unsafe = (yield* over("off"))()
+      assert.strictEqual(yield* failsOf(unsafe.executeRaw(...insert)), "42601")
+      assert.deepStrictEqual(yield* there, { changes: ["a"], events: 0 })
     }))
 })
 

@@ -3,27 +3,38 @@
  * times, with COMMIT.
  *
  * Events without a key are written by one statement ahead of the next other one of the transaction, which fails where they cannot be: an
- * `emit` only says that they will be. Transactions have a pool of their own, of as many connections again, whose sessions are read-only
- * outside of transactions: what was sent behind a BEGIN that failed can change nothing. Not for a pooler that lends a session for one
- * transaction.
+ * `emit` that has succeeded only says that they will be. Transactions have a pool of their own, whose sessions are read-only outside of
+ * transactions: what was sent behind a BEGIN that failed cannot change the database. Not for poolers.
  */
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as PgPool from "@effect/sql-pg/PgPool"
-import * as Config from "effect/Config"
+import * as SqlErrors from "@zakops/migrations/SqlErrors"
+import type * as Config from "effect/Config"
+import { unwrap } from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import type { Reactivity } from "effect/reactivity/Reactivity"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Connection } from "effect/sql/SqlConnection"
 import * as SqlClient from "effect/sql/SqlClient"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import { PipelinedConnection } from "./connecting/PipelinedConnection.ts"
 
-type Key = Context.Key<SqlClient.TransactionConnection, readonly [PipelinedConnection, number]>
-
 const readOnly = "default_transaction_read_only"
 
-/** In place of `PgClient.make`. A transaction with a `SqlClient.BeginTransaction` of its own is an ordinary one. */
-export const make = Effect.fnUntraced(function*(config: PgClient.PgPoolConfig) {
+/**
+ * In place of `PgClient.make`. Opens up to `maxConnections` for transactions and as many for single statements, `minConnections` of each at
+ * once, and a further one for a moment when a transaction's session is new, or a statement of it is interrupted.
+ *
+ * The `SqlError` of BEGIN, or of a connection that cannot be had, is that of the first statement of a transaction, or of COMMIT. A `ConnectionError`
+ * there says that a pooler stands in between. A transaction with a `SqlClient.BeginTransaction` of its own is an ordinary one.
+ */
+export const make = Effect.fnUntraced(function*(
+  config: PgClient.PgPoolConfig
+): Effect.fn.Return<PgClient.PgClient, SqlError, Scope.Scope | Reactivity> {
   const client = yield* PgClient.make(config)
   const pool = yield* PgPool.make({
     ...config,
@@ -33,28 +44,25 @@ export const make = Effect.fnUntraced(function*(config: PgClient.PgPoolConfig) {
     multiplexConcurrency: 1
   })
 
-  const checked = new WeakSet<PgConnection.PgConnection>()
-  const lend = Effect.gen(function*() {
+  const begins = new WeakMap<PgConnection.PgConnection, string>()
+  const acquire = Effect.gen(function*() {
     const session = yield* pool.get
-    if (!checked.has(session)) {
-      yield* requireReadOnly(session)
-      checked.add(session)
-    }
-    const connection = new PipelinedConnection(session, cancel(config, session))
-    yield* Effect.addFinalizer(() => Effect.sync(() => connection.end()))
+    const begin = begins.get(session) ?? (yield* beginOf(config, session))
+    begins.set(session, begin)
+    const connection = new PipelinedConnection(session, begin, cancel(config, session))
+    yield* Effect.addFinalizer(() => connection.end() ? pool.invalidate(session) : Effect.void)
     return connection
   })
 
   const savepoint = (id: number) => `effect_sql_${id}`
-  const control = (connection: PipelinedConnection, statement: string) => connection.execute(statement, [], undefined)
-  const pipelined = SqlClient.makeWithTransaction<SqlClient.TransactionConnection, PipelinedConnection>({
-    // The connections of ordinary transactions do not come here.
-    transactionService: client.transactionService as unknown as Key,
+  const control = (connection: Connection, statement: string) => connection.execute(statement, [], undefined)
+  const pipelined = SqlClient.makeWithTransaction<SqlClient.TransactionConnection, Connection>({
+    transactionService: client.transactionService,
     spanAttributes: spanAttributes(config),
-    acquireConnection: (restore) => restore(lend),
+    acquireConnection: (restore) => restore(acquire),
     begin: () => Effect.void,
-    commit: (connection) => connection.commit,
-    rollback: (connection) => connection.rollback,
+    commit: (connection) => (connection as PipelinedConnection).commit,
+    rollback: (connection) => (connection as PipelinedConnection).rollback,
     savepoint: (connection, id) => control(connection, `SAVEPOINT ${savepoint(id)}`),
     releaseSavepoint: (connection, id) => control(connection, `RELEASE SAVEPOINT ${savepoint(id)}`),
     rollbackSavepoint: (connection, id) => control(connection, `ROLLBACK TO SAVEPOINT ${savepoint(id)}`)
@@ -63,6 +71,7 @@ export const make = Effect.fnUntraced(function*(config: PgClient.PgPoolConfig) {
   const withTransaction: PgClient.PgClient["withTransaction"] = (self) =>
     Effect.withFiber((fiber) => {
       const open = Context.getOrUndefined(fiber.context, client.transactionService)
+      // A savepoint is of the kind of its transaction.
       const isPipelined = open === undefined
         ? fiber.getRef(SqlClient.BeginTransaction) === undefined
         : open[0] instanceof PipelinedConnection
@@ -71,15 +80,15 @@ export const make = Effect.fnUntraced(function*(config: PgClient.PgPoolConfig) {
   return Object.assign(client, { withTransaction })
 })
 
-/** In place of `PgClient.layer`. */
+/** In place of `PgClient.layer`: see `make`. */
 export const layer = (config: PgClient.PgPoolConfig): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, SqlError> =>
   PgClient.layerFrom(make(config))
 
-/** In place of `PgClient.layerConfig`. */
+/** In place of `PgClient.layerConfig`: see `make`. */
 export const layerConfig = (
   config: Config.Wrap<PgClient.PgPoolConfig>
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, Config.ConfigError | SqlError> =>
-  PgClient.layerFrom(Effect.flatMap(Config.unwrap(config), make))
+  PgClient.layerFrom(Effect.flatMap(unwrap(config), make))
 
 /** As those of the client. */
 const spanAttributes = (config: PgClient.PgPoolConfig): ReadonlyArray<readonly [string, unknown]> => [
@@ -90,26 +99,42 @@ const spanAttributes = (config: PgClient.PgPoolConfig): ReadonlyArray<readonly [
   ["server.port", config.port ?? 5432]
 ]
 
-/** A pooler may leave out what a session is to begin with, and lend the sessions of others. */
-const requireReadOnly = Effect.fnUntraced(function*(session: PgConnection.PgConnection) {
-  const { rows } = yield* session.query(`SHOW ${readOnly}`)
-  if (rows[0]?.[readOnly] === "on") return
-  return yield* new SqlError({
-    reason: new ConnectionError({
-      cause: new Error(`the session does not keep ${readOnly}: is there a pooler in between? Use PgClient there`),
-      message: "PipelinedPgClient: the session does not keep its settings",
-      operation: "connect"
+const Looked = Schema.Struct({ readOnly: Schema.Literals(["on", "off"]), pid: Schema.Int, isStandby: Schema.Boolean })
+const decode = Schema.decodeUnknownEffect(Looked)
+
+const look = (session: PgConnection.PgConnection) =>
+  Effect.flatMap(
+    session.query(
+      `SELECT current_setting('${readOnly}') AS "readOnly", pg_backend_pid() AS pid, pg_is_in_recovery() AS "isStandby"`
+    ),
+    ({ rows }) => Effect.orDie(decode(rows[0]))
+  )
+
+/**
+ * What a transaction of a new session begins with: so that it may write, unless an ordinary one might not. A pooler may leave out what a
+ * session is to begin with, and lends the sessions of others, which must not be cancelled.
+ */
+const beginOf = Effect.fnUntraced(function*(config: PgClient.PgPoolConfig, session: PgConnection.PgConnection) {
+  const own = yield* look(session)
+  if (own.readOnly !== "on" || own.pid !== session.processId) {
+    const message =
+      `a session does not keep ${readOnly}, or is another's: is there a pooler in between? Use PgClient there`
+    return yield* new SqlError({
+      reason: new ConnectionError({ cause: new Error(message), message, operation: "connect" })
     })
-  })
+  }
+  const ordinary = yield* Effect.scoped(Effect.flatMap(PgConnection.make(config), look))
+  return ordinary.readOnly === "on" || ordinary.isStandby ? "BEGIN" : "BEGIN READ WRITE"
 })
 
-/** From another connection, as sql-pg's own does, which cancels nothing on a connection with `multiplex`. */
-const cancel = (config: PgClient.PgPoolConfig, session: PgConnection.PgConnection): Effect.Effect<void> =>
-  Effect.scoped(
-    Effect.flatMap(
-      PgConnection.make(config),
-      (other) => other.query("SELECT pg_cancel_backend($1)", [session.processId])
-    )
-  ).pipe(
-    Effect.catch((error) => Effect.logWarning("a statement could not be cancelled, and is waited for", error))
+/** From another connection, as sql-pg does it. */
+const cancel = (config: PgClient.PgPoolConfig, session: PgConnection.PgConnection): Effect.Effect<unknown> =>
+  Effect.catch(
+    Effect.scoped(
+      Effect.flatMap(
+        PgConnection.make(config),
+        (other) => other.query("SELECT pg_cancel_backend($1)", [session.processId])
+      )
+    ),
+    (error) => Effect.logDebug(`a statement could not be cancelled: ${SqlErrors.serverText(error)}`)
   )

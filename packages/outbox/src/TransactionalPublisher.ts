@@ -29,7 +29,8 @@ export class NoTransaction extends Schema.TaggedError<NoTransaction>()("NoTransa
 export class TransactionalPublisher extends Context.Service<TransactionalPublisher, {
   /**
    * Runs `self` in a transaction, in which it may emit. Commits when it succeeds; rolls back when it fails, dies or is interrupted.
-   * Inside an open transaction it is a savepoint. Fails with what `self` fails with, or with the `SqlError` of BEGIN or COMMIT.
+   * Inside an open transaction it is a savepoint. Fails with what `self` fails with, or with the `SqlError` of BEGIN, of COMMIT or of
+   * what was sent along with it.
    *
    * Where the connection is lost during COMMIT and something was emitted, it asks the database what has become of the transaction, for half
    * a minute at most: it succeeds if that was committed, and fails with the `SqlError` if it was rolled back or cannot be told.

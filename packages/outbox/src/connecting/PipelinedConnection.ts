@@ -1,100 +1,115 @@
 /**
  * The connection of a transaction that sends what nobody has to wait for along with what comes next: BEGIN with the first statement, and
- * rows that were gathered with COMMIT. A business row and an event are two round trips instead of four, with ten events as well.
+ * rows that were deferred with COMMIT. A business row and an event are two round trips instead of four, with ten events as well.
  *
  * What is sent behind a BEGIN is run whatever has become of BEGIN. So its session has to be read-only outside of transactions
- * (`default_transaction_read_only`): what would change something fails there, and with it the transaction.
+ * (`default_transaction_read_only`): a statement that would change the database fails there, and with it the transaction.
  */
 import type * as PgConnection from "@effect/sql-pg/PgConnection"
 import type * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { Connection } from "effect/sql/SqlConnection"
-import { SqlError, UnknownError } from "effect/sql/SqlError"
+import { isSqlError, SqlError, UnknownError } from "effect/sql/SqlError"
 
 type TransformRows = (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 
-/** The text of a statement, and its parameters. */
-export type Statement = readonly [text: string, params: ReadonlyArray<unknown>]
+export type CompiledStatement = readonly [text: string, params: ReadonlyArray<unknown>]
 
-interface Gathered {
+interface Deferred {
   readonly rows: Array<unknown>
-  readonly statementsOf: (rows: ReadonlyArray<never>) => ReadonlyArray<Statement>
+  readonly statementsOf: (rows: ReadonlyArray<never>) => ReadonlyArray<CompiledStatement>
+  characters: number
 }
 
-/** So many rows are gathered and then waited for: what they take in memory is bounded. */
-const mostGathered = 1000
+/** So much is deferred and then written: what it takes in memory is bounded. */
+const mostRows = 1000
+const mostCharacters = 4_000_000
+
+/** As long as sql-pg waits for a statement to be given up. */
+const patience = "5 seconds"
 
 export class PipelinedConnection implements Connection {
   readonly #session: PgConnection.PgConnection
+  readonly #begin: string
   readonly #cancel: Effect.Effect<unknown>
-  /** One statement at a time, so that an interruption cancels no other's. */
+  /** One statement at a time, or a stream: an interruption cancels no other's. */
   readonly #turn = Semaphore.makeUnsafe(1)
   #begun = false
-  #streamed = false
-  #gathered: Gathered | undefined
-  /** What has been sent and nobody has waited for, in this order. */
-  #onTheirWay: Array<Fiber.Fiber<unknown, SqlError>> = []
-  /** Why nothing more can be sent. */
-  #over: SqlError | undefined
+  #deferred: Deferred | undefined
+  /** What has been sent ahead of something else, and is not answered yet. */
+  readonly #inFlight = new Set<Fiber.Fiber<unknown, SqlError>>()
+  /** Why nothing more can be done: something that was sent ahead has failed, or it is over. */
+  #failed: SqlError | undefined
+  #lost = false
 
   /**
    * @param session of a pool with `multiplex`, lent to nobody else
+   * @param begin what a transaction begins with
    * @param cancel makes the server give up what the session is at
    */
-  constructor(session: PgConnection.PgConnection, cancel: Effect.Effect<unknown>) {
+  constructor(session: PgConnection.PgConnection, begin: string, cancel: Effect.Effect<unknown>) {
     this.#session = session
+    this.#begin = begin
     this.#cancel = cancel
   }
 
   /**
    * Leaves rows to be written by `statementsOf`, together with those that follow, ahead of the next other statement or of COMMIT; that
-   * fails, if they cannot be written. The statements must not wait for locks of others, since nothing interrupts a COMMIT.
+   * fails, if they cannot be written. The statements must not wait for other transactions, since nothing interrupts a COMMIT.
+   *
+   * @param characters about as many as the rows have
    */
-  gather<Row>(
+  defer<Row>(
     rows: ReadonlyArray<Row>,
-    statementsOf: (rows: ReadonlyArray<Row>) => ReadonlyArray<Statement>
+    characters: number,
+    statementsOf: (rows: ReadonlyArray<Row>) => ReadonlyArray<CompiledStatement>
   ): Effect.Effect<unknown, SqlError> {
     return Effect.suspend(() => {
-      const before = this.#gathered
-      if (before?.statementsOf !== statementsOf) {
-        this.#gathered = { rows: [...rows], statementsOf }
-        return before === undefined ? Effect.void : this.#write(before)
-      }
-      before.rows.push(...rows)
-      // Within a stream that holds the session it would wait for ever.
-      return before.rows.length < mostGathered || this.#streamed
-        ? Effect.void
-        : Effect.andThen(this.#sendAhead, this.#answered)
+      if (this.#deferred !== undefined && this.#deferred.statementsOf !== statementsOf) this.#sendAhead()
+      if (this.#failed !== undefined) return Effect.fail(this.#failed)
+      const deferred = this.#deferred ??= { rows: [], characters: 0, statementsOf }
+      for (const row of rows) deferred.rows.push(row)
+      deferred.characters += characters
+      if (deferred.rows.length < mostRows && deferred.characters < mostCharacters) return Effect.void
+      const written = Effect.suspend(() => {
+        this.#sendAhead()
+        return this.#answered
+      })
+      // Within a stream, which has the turn, it would wait for ever.
+      return this.#turn.withPermitsIfAvailable(1)(written)
     })
   }
 
   get commit(): Effect.Effect<void, SqlError> {
-    return Effect.suspend(() => {
-      if (!this.#begun && this.#gathered === undefined) return Effect.void
-      // A stream may still hold the session: what cannot be sent at all has to show before COMMIT goes.
-      const ahead = this.#streamed ? Effect.andThen(this.#sendAhead, this.#answered) : this.#sendAhead
-      return Effect.matchCauseEffect(ahead, {
-        onFailure: (cause) => Effect.andThen(this.#session.query("ROLLBACK"), Effect.failCause(cause)),
-        onSuccess: () => this.#sendCommit
-      })
+    const sent = Effect.suspend(() => {
+      if (!this.#begun && this.#deferred === undefined) return Effect.void
+      this.#sendAhead()
+      return this.#failed === undefined
+        ? Effect.flatMap(Effect.exit(this.#session.query("COMMIT")), (exit) => this.#committed(exit))
+        : Effect.andThen(Effect.exit(this.#rollBack), Effect.fail(this.#failed))
     })
+    // What waits for a session that a stream has held may still turn out not to be sendable.
+    return this.#turn.withPermit(Effect.andThen(Effect.exit(this.#answered), sent))
   }
 
   get rollback(): Effect.Effect<void, SqlError> {
-    return Effect.suspend(() =>
-      this.#begun
-        ? Effect.andThen(this.#session.query("ROLLBACK"), Effect.ignore(this.#answered))
-        : Effect.void
-    )
+    return this.#turn.withPermit(Effect.suspend(() => this.#begun && !this.#lost ? this.#rollBack : Effect.void))
   }
 
-  /** To be called when it is given back: whoever still holds it must not write in the transaction of another. */
-  end(): void {
-    this.#over = failure("query", "the transaction has ended")
+  /**
+   * To be called before the session is given back: whoever still has this connection must not write in somebody else's transaction. True
+   * where the session has to be closed.
+   */
+  end(): boolean {
+    this.#failed = failure("query", "the transaction has ended")
+    return this.#lost
   }
 
   execute(statement: string, params: ReadonlyArray<unknown>, transformRows: TransformRows) {
@@ -113,11 +128,14 @@ export class PipelinedConnection implements Connection {
     return this.#run(this.#session.queryValues(statement, params, false))
   }
   executeStream(statement: string, params: ReadonlyArray<unknown>, transformRows: TransformRows) {
-    const begun = Effect.suspend(() => {
-      this.#streamed = true
-      return Effect.andThen(this.#sendAhead, this.#answered)
-    })
-    const rows = Stream.unwrap(Effect.as(this.#turn.withPermit(begun), this.#session.stream(statement, params)))
+    const opened = Effect.andThen(
+      Effect.acquireRelease(this.#turn.take(1), () => this.#turn.release(1), { interruptible: true }),
+      Effect.suspend(() => {
+        this.#sendAhead()
+        return Effect.as(this.#answered, this.#session.stream(statement, params))
+      })
+    )
+    const rows = Stream.unwrap(opened)
     return transformRows === undefined
       ? rows
       : Stream.mapArray(rows, (chunk) => transformRows(chunk) as Arr.NonEmptyReadonlyArray<PgConnection.Row>)
@@ -131,91 +149,93 @@ export class PipelinedConnection implements Connection {
   }
 
   #run<A>(statement: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> {
-    return this.#turn.withPermit(Effect.flatMap(
-      Effect.andThen(this.#sendAhead, Effect.exit(this.#cancelable(statement))),
-      (answer) => Effect.andThen(this.#answered, answer)
-    ))
-  }
-
-  /** An interruption waits until the server has given the statement up. sql-pg cancels nothing of a connection with `multiplex`. */
-  #cancelable<A>(statement: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> {
-    const giveUp = Effect.flatMap(
-      // Has the session when nothing is on its way any more.
-      Effect.forkDetach(Effect.scoped(this.#session.pin), { startImmediately: true }),
-      // Again, where it has met only what was sent ahead of the statement.
-      (idle) =>
-        Effect.repeat(Effect.andThen(this.#cancel, Effect.timeoutOption(Fiber.await(idle), "1 second")), {
-          until: Option.isSome
-        })
-    )
-    return Effect.onInterrupt(statement, () => Effect.flatMap(Effect.forkDetach(giveUp), Fiber.await))
-  }
-
-  get #sendCommit(): Effect.Effect<void, SqlError> {
-    return Effect.flatMap(Effect.exit(this.#session.query("COMMIT")), (committed) =>
-      Effect.flatMap(
-        // Why COMMIT has rolled back is told by what was sent ahead of it.
-        Effect.andThen(this.#answered, committed),
-        ({ command }) =>
-          command === "ROLLBACK"
-            ? Effect.fail(failure("commit", "COMMIT rolled back an aborted transaction"))
-            : Effect.void
-      ))
-  }
-
-  /** Sends BEGIN, if that has not been, and what was gathered. */
-  get #sendAhead(): Effect.Effect<unknown, SqlError> {
-    return Effect.suspend(() => {
-      if (this.#over !== undefined) return Effect.fail(this.#over)
-      const gathered = this.#gathered
-      this.#gathered = undefined
-      return gathered === undefined ? this.#begin : this.#write(gathered)
+    const sent = Effect.uninterruptibleMask((restore) => {
+      this.#sendAhead()
+      if (this.#failed !== undefined) return Effect.fail(this.#failed)
+      const fiber = Effect.runFork(statement)
+      const answer = Effect.onInterrupt(restore(Fiber.await(fiber)), () => this.#giveUp(fiber))
+      return Effect.flatMap(answer, (exit) => this.#failed === undefined ? exit : Effect.fail(this.#failed))
     })
+    return this.#turn.withPermit(sent)
   }
 
-  #write({ rows, statementsOf }: Gathered): Effect.Effect<unknown, SqlError> {
-    return Effect.andThen(
-      this.#begin,
-      Effect.forEach(
-        statementsOf(rows as Array<never>),
-        ([text, params]) => this.#send(this.#session.query(text, params)),
-        { discard: true }
-      )
+  /** Until the statement has ended. sql-pg itself cancels nothing of a connection with `multiplex`. */
+  #giveUp(fiber: Fiber.Fiber<unknown, SqlError>): Effect.Effect<unknown> {
+    const cancelled = Effect.raceFirst(
+      Fiber.await(fiber),
+      // Again, where it has met what was sent ahead of the statement.
+      Effect.repeat(this.#cancel, Schedule.spaced("1 second"))
     )
+    const ended = Effect.map(Effect.timeoutOption(cancelled, patience), (ended) => {
+      if (Option.isSome(ended)) return
+      this.#lost = true
+      this.#failed ??= failure("query", `the statement was not given up within ${patience}`)
+    })
+    // A fiber of its own: in the one that is interrupted no wait can end early.
+    return Effect.flatMap(Effect.forkDetach(ended), Fiber.await)
   }
 
-  get #begin(): Effect.Effect<unknown, SqlError> {
-    return Effect.suspend(() => {
-      if (this.#begun) return Effect.void
+  /**
+   * Sends BEGIN, if that has not been, and what was deferred. All at once: there is no step in between at which an interruption could
+   * lose something.
+   */
+  #sendAhead(): void {
+    if (this.#failed !== undefined) return
+    if (!this.#begun) {
       this.#begun = true
       // Not prepared: where the server has forgotten a prepared one, sql-pg would send it again behind what was to stand in it.
-      return this.#send(this.#session.query("BEGIN READ WRITE", [], false))
+      this.#send(this.#session.query(this.#begin, [], false))
+    }
+    const deferred = this.#deferred
+    this.#deferred = undefined
+    if (deferred === undefined) return
+    for (const [text, params] of deferred.statementsOf(deferred.rows as Array<never>)) {
+      this.#send(this.#session.query(text, params))
+    }
+  }
+
+  #send(statement: Effect.Effect<unknown, SqlError>): void {
+    const fiber = Effect.runFork(statement)
+    this.#inFlight.add(fiber)
+    // At once, where it could not even be sent.
+    fiber.addObserver((exit) => {
+      this.#inFlight.delete(fiber)
+      if (Exit.isFailure(exit)) this.#failed ??= errorOf(exit.cause)
     })
   }
 
-  #send(statement: Effect.Effect<unknown, SqlError>): Effect.Effect<unknown, SqlError> {
-    // Detached: the fiber that sends it may end before the transaction does.
-    return Effect.flatMap(Effect.forkDetach(statement, { startImmediately: true }), (fiber) => {
-      this.#onTheirWay.push(fiber)
-      // What could not even be sent: nothing may follow it.
-      return fiber.pollUnsafe() === undefined ? Effect.void : this.#answered
-    })
-  }
-
-  /** Waits for what nobody has waited for. If any of it has failed, so does this, and all that comes. */
+  /** Waits for what was sent ahead, and fails if any of that has. */
   get #answered(): Effect.Effect<void, SqlError> {
-    return Effect.suspend(() => {
-      if (this.#over !== undefined) return Effect.fail(this.#over)
-      const sent = this.#onTheirWay
-      if (sent.length === 0) return Effect.void
-      this.#onTheirWay = []
-      return Effect.tapError(Effect.forEach(sent, Fiber.join, { discard: true }), (error) =>
-        Effect.sync(() => {
-          this.#over = error
-        }))
-    })
+    const check = Effect.suspend(() => this.#failed === undefined ? Effect.void : Effect.fail(this.#failed))
+    return Effect.suspend(() =>
+      this.#inFlight.size === 0 ? check : Effect.andThen(Fiber.awaitAll(this.#inFlight), check)
+    )
+  }
+
+  #committed(exit: Exit.Exit<PgConnection.Result, SqlError>): Effect.Effect<void, SqlError> {
+    // Why COMMIT has failed is told by what was sent ahead of it. Where it was not understood, the transaction is still open.
+    if (Exit.isFailure(exit)) {
+      return Effect.andThen(Effect.exit(this.#rollBack), Effect.andThen(this.#answered, exit))
+    }
+    return exit.value.command === "ROLLBACK"
+      ? Effect.andThen(this.#answered, Effect.fail(failure("commit", "COMMIT rolled back an aborted transaction")))
+      : this.#answered
+  }
+
+  /** A session that is gone has rolled back. */
+  get #rollBack(): Effect.Effect<unknown, SqlError> {
+    return Effect.catchIf(
+      this.#session.query("ROLLBACK", [], false),
+      (error) => error.reason._tag === "ConnectionError",
+      () => Effect.void
+    )
   }
 }
 
-const failure = (operation: string, message: string) =>
-  new SqlError({ reason: new UnknownError({ cause: new Error(message), message, operation }) })
+const failure = (operation: string, message: string, cause: unknown = new Error(message)) =>
+  new SqlError({ reason: new UnknownError({ cause, message, operation }) })
+
+const errorOf = (cause: Cause.Cause<SqlError>): SqlError => {
+  const error = Cause.squash(cause)
+  return isSqlError(error) ? error : failure("query", "a statement could not be sent", error)
+}

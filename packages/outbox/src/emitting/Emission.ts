@@ -40,6 +40,8 @@ export interface Emission extends EmitOptions {
 /** A row to be written. `data` and `headers` are JSON text, times ISO 8601, durations milliseconds. */
 export interface NewEntry {
   readonly id: string
+  /** By whoever emits, who may have given it to another one as well. */
+  readonly isIdGiven: boolean
   readonly correlationId: string
   readonly aggregateType: string | null
   readonly aggregateId: string | null

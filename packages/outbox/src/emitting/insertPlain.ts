@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import type { Connection } from "effect/sql/SqlConnection"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
-import type { Statement } from "../connecting/PipelinedConnection.ts"
+import type { CompiledStatement } from "../connecting/PipelinedConnection.ts"
 import type { NewEntry } from "./Emission.ts"
 
 export const isPlain = (entry: NewEntry): boolean =>
@@ -47,7 +47,7 @@ export const plainStatement = (db: Database) => {
   if (Option.isNone(fixed)) return undefined
   const time = fixed.value
   const [text] = statementOf(db, Array.from({ length: columnCount }, () => null), time).compile()
-  return { time, of: (entry: NewEntry): Statement => [text, valuesOf(entry)] }
+  return { time, of: (entry: NewEntry): CompiledStatement => [text, valuesOf(entry)] }
 }
 
 export const insertPlain = (db: Database) => {

@@ -108,6 +108,7 @@ export const toEntry = (
   return Result.succeed({
     // As Postgres gives it back, so that ids can be compared.
     id: id.toLowerCase(),
+    isIdGiven: emission.id !== undefined,
     correlationId: emission.correlationId,
     aggregateType: event.aggregateType,
     aggregateId: event.aggregateId,

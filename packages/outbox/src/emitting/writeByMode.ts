@@ -14,7 +14,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import { nativeTracer, Tracer } from "effect/Tracer"
 import { makeDirectRecorder } from "./directRecorder.ts"
 import type { NewEntry } from "./Emission.ts"
-import { canWait, gatheredInserts } from "./gatheredInserts.ts"
+import { canDefer, deferredInserts } from "./deferredInserts.ts"
 import type { Written } from "./insertEntries.ts"
 import { insertEntries } from "./insertEntries.ts"
 import { insertPlain, isPlain } from "./insertPlain.ts"
@@ -35,7 +35,7 @@ export const writeByMode = Effect.fnUntraced(
     const { sql } = db
     const insert = insertEntries(db)
     const insertOne = insertPlain(db)
-    const gathered = gatheredInserts(db)
+    const deferred = deferredInserts(db)
     const lock = lockKeys(db)
     const publish = publishDirectly(db, publisher, yield* Routes, yield* makeDirectRecorder(db))
 
@@ -63,8 +63,10 @@ export const writeByMode = Effect.fnUntraced(
       // A backend that traces is to see the statement.
       const direct = tracer === nativeTracer ? granted.connection : undefined
       // Not in a savepoint: that RELEASE fails is a defect.
-      if (direct instanceof PipelinedConnection && level[1] === 0 && gathered !== undefined && entries.every(canWait)) {
-        return Effect.as(direct.gather(entries, gathered), all)
+      if (
+        direct instanceof PipelinedConnection && level[1] === 0 && deferred !== undefined && entries.every(canDefer)
+      ) {
+        return Effect.as(direct.defer(entries, charactersOf(entries), deferred), all)
       }
       const [first] = entries
       return first !== undefined && entries.length === 1 && isPlain(first)
@@ -119,5 +121,8 @@ export const writeByMode = Effect.fnUntraced(
       entries.every(({ mode }) => mode === "outbox") ? write(entries) : writeAndPublish(entries)
   }
 )
+
+const charactersOf = (entries: ReadonlyArray<NewEntry>): number =>
+  entries.reduce((sum, { data, headers }) => sum + data.length + headers.length, 0)
 
 const notCompared = (entry: NewEntry): NewEntry => ({ ...entry, mode: "direct" })

@@ -1,18 +1,21 @@
-/** Writes the entries that a `PipelinedConnection` has gathered, whatever number of emits they are of. */
+/** Writes the entries that a `PipelinedConnection` has deferred, of whatever number of emits they are. */
 import type { Database } from "@zakops/migrations/Database"
-import type { Statement } from "../connecting/PipelinedConnection.ts"
+import type { CompiledStatement } from "../connecting/PipelinedConnection.ts"
 import type { NewEntry } from "./Emission.ts"
 import { asRelation, inParts, insertFrom } from "./insertEntries.ts"
 import { isPlain, plainStatement } from "./insertPlain.ts"
 
-/** What can be written when COMMIT is sent: nobody is to be asked whether, and no other transaction has to be waited for. */
-export const canWait = (entry: NewEntry): boolean =>
-  entry.mode === "outbox" && entry.orderingKey === null && entry.dedupe === null
+/**
+ * What can be written as late as with COMMIT: nobody is to be asked whether, and no other transaction has to be waited for, which might have
+ * the same key, or the same id where that was given.
+ */
+export const canDefer = (entry: NewEntry): boolean =>
+  entry.mode === "outbox" && entry.orderingKey === null && entry.dedupe === null && !entry.isIdGiven
 
 /** Gives the statements for entries; undefined where the time is not the database's own, and has to be asked for. */
-export const gatheredInserts = (
+export const deferredInserts = (
   db: Database
-): ((entries: ReadonlyArray<NewEntry>) => ReadonlyArray<Statement>) | undefined => {
+): ((entries: ReadonlyArray<NewEntry>) => ReadonlyArray<CompiledStatement>) | undefined => {
   const plain = plainStatement(db)
   if (plain === undefined) return undefined
   return (entries) => {
