@@ -19,11 +19,12 @@ import { BeginTransaction, SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
 import { Tracer } from "effect/Tracer"
-import { randomUUID } from "node:crypto"
+import { randomBytes, randomUUID } from "node:crypto"
 import { connect } from "node:net"
 import { DealMade } from "../support/events.ts"
 import { emptyTables, entries, eventually, services } from "../support/outbox.ts"
 import { recordingTracer } from "../support/recordingTracer.ts"
+import { slowCommit } from "../support/slowCommit.ts"
 import { isMissing, startPgBouncer } from "../support/pgbouncer.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
@@ -52,13 +53,14 @@ const pipelined = Effect.gen(function*() {
   ))
   const sql = Context.get(context, SqlClient)
   const outbox = Context.get(context, Outbox)
-  const { transact } = Context.get(context, TransactionalPublisher)
+  const { join, transact } = Context.get(context, TransactionalPublisher)
   const made = yield* DealMade.make({ dealId: "d", title: "t" })
   const correlationId = randomUUID()
   // The connection is there, and has been looked at.
   yield* sql.withTransaction(sql`SELECT 1`)
   return {
     sql,
+    join,
     transact,
     emit: outbox.emit(made, { correlationId }),
     emitAs: (id: string) => outbox.emit(made, { correlationId, id }),
@@ -256,6 +258,29 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
       assert.deepStrictEqual(yield* there, { changes: ["a"], events: 0 })
     }))
 
+  it.effect("cancels also where the server has room for no further connection", () =>
+    Effect.gen(function*() {
+      yield* business
+      const test = yield* SqlClient
+      const url = new URL(yield* TestDatabase.DatabaseUrl)
+      url.username = `limited_${randomBytes(4).toString("hex")}`
+      url.password = "limited"
+      yield* Effect.acquireRelease(
+        test`CREATE ROLE ${test(url.username)} LOGIN CONNECTION LIMIT 2 PASSWORD 'limited'`,
+        () => Effect.orDie(test`DROP ROLE ${test(url.username)}`)
+      )
+      const client = yield* Layer.build(
+        Layer.fresh(PipelinedPgClient.layer({ url: Redacted.make(url.toString()), maxConnections: 1 }))
+      )
+      const sql = Context.get(client, SqlClient)
+      yield* sql`SELECT 1`
+      const none = yield* Effect.timeoutOption(sql.withTransaction(sql`SELECT pg_sleep(20)`), "200 millis").pipe(
+        Effect.timeout("4 seconds")
+      )
+      assert.strictEqual(none._tag, "None")
+      yield* sql.withTransaction(sql`SELECT 1`)
+    }))
+
   it.effect("gives a statement up that waits for a stream to end, and not the stream", () =>
     Effect.gen(function*() {
       yield* business
@@ -342,19 +367,96 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
       assert.deepStrictEqual(yield* there, { changes: ["a"], events: 0 })
     }))
 
-  it.effect("is over for whoever still holds it when it has ended", () =>
+  it.effect("is over for whoever still holds it when it has ended, or is at its COMMIT", () =>
     Effect.gen(function*() {
       yield* business
-      const { change, transact } = yield* pipelined
+      const { change, emit, join, sql, transact } = yield* pipelined
       const mayGoOn = yield* Deferred.make<void>()
-      const late = yield* transact(Effect.forkDetach(Effect.andThen(Deferred.await(mayGoOn), change("late"))))
+      const later = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+        Effect.forkDetach(Effect.andThen(Deferred.await(mayGoOn), self))
+      const late = [
+        yield* transact(later(change("late"))),
+        yield* sql.withTransaction(join(Effect.andThen(emit, later(join(emit))))),
+        yield* sql.withTransaction(Effect.andThen(sql`SELECT 1`, later(Stream.runDrain(sql`SELECT 1`.stream))))
+      ]
       yield* transact(Effect.gen(function*() {
         yield* change("another's")
         yield* Deferred.succeed(mayGoOn, void 0)
-        const error = yield* Effect.flip(Fiber.join(late))
-        assert.strictEqual(serverText(error), "the transaction has ended")
+        for (const fiber of late) {
+          const error = yield* Effect.flip(Fiber.join(fiber as Fiber.Fiber<unknown, SqlError>))
+          assert.strictEqual(serverText(error), "the transaction has ended")
+        }
       }))
-      assert.deepStrictEqual(yield* there, { changes: ["another's"], events: 0 })
+      assert.deepStrictEqual(yield* there, { changes: ["another's"], events: 1 })
+
+      const slow = yield* slowCommit(0.3)
+      const text = yield* sql.withTransaction(Effect.andThen(
+        sql.unsafe(...slow.compile()),
+        join(Effect.andThen(emit, Effect.forkDetach(Effect.andThen(Effect.sleep("100 millis"), join(emit)))))
+      )).pipe(
+        Effect.flatMap((fiber) => Effect.flip(Fiber.join(fiber as Fiber.Fiber<unknown, SqlError>))),
+        Effect.map(serverText)
+      )
+      assert.strictEqual(text, "the transaction has ended")
+      assert.deepStrictEqual(yield* there, { changes: ["another's"], events: 2 })
+    }))
+
+  it.effect("does not cancel what another does, where its own statement had ended by itself", () =>
+    Effect.gen(function*() {
+      yield* business
+      const { change, sql } = yield* pipelined
+      for (let n = 0; n < 30; n++) {
+        yield* Effect.ignore(sql.withTransaction(Effect.gen(function*() {
+          const fiber = yield* Effect.forkChild(sql`SELECT pg_sleep(${0.018 + n / 5000})`, { startImmediately: true })
+          yield* Effect.sleep("20 millis")
+          yield* Effect.forkDetach(Fiber.interrupt(fiber))
+          return yield* Effect.fail("no")
+        })))
+        yield* sql.withTransaction(Effect.andThen(change(String(n)), sql`SELECT pg_sleep(0.005)`))
+      }
+      assert.lengthOf((yield* there).changes, 30)
+    }))
+
+  it.effect("gives up what was deferred where that waits for a lock, unless it goes with COMMIT", () =>
+    Effect.gen(function*() {
+      yield* business
+      const test = yield* SqlClient
+      const { change, emit, sql, transact } = yield* pipelined
+      const waiting = test`SELECT FROM pg_locks WHERE NOT granted`
+      yield* Effect.scoped(Effect.gen(function*() {
+        const isLocked = yield* Deferred.make<void>()
+        yield* Effect.forkScoped(test.withTransaction(Effect.gen(function*() {
+          yield* test`LOCK TABLE zakops.outbox`
+          yield* Deferred.succeed(isLocked, void 0)
+          return yield* Effect.never
+        })))
+        yield* Deferred.await(isLocked)
+        const cases: ReadonlyArray<Effect.Effect<unknown, EmitError, Transaction>> = [
+          Effect.replicateEffect(emit, 1000),
+          Effect.andThen(emit, Stream.runDrain(sql`SELECT 1`.stream)),
+          Effect.andThen(emit, transact(change("b"))),
+          Effect.andThen(emit, change("b"))
+        ]
+        for (const self of cases) {
+          const fiber = yield* Effect.forkChild(transact(Effect.andThen(change("a"), self)))
+          yield* eventually(Effect.map(waiting, (rows) => rows.length === 1))
+          yield* Effect.timeout(Fiber.interrupt(fiber), "4 seconds")
+        }
+      }))
+      assert.deepStrictEqual(yield* there, { changes: [], events: 0 })
+    }))
+
+  it.effect("fails with why an event could not be written also where that shows in a savepoint of another fiber", () =>
+    Effect.gen(function*() {
+      yield* business
+      const { change, emitAs, transact } = yield* pipelined
+      const taken = yield* transact(emitAs(randomUUID()))
+      const error = yield* Effect.flip(transact(Effect.all([
+        Effect.andThen(Effect.sleep("50 millis"), emitAs(taken)),
+        transact(Effect.andThen(change("a"), Effect.sleep("150 millis")))
+      ], { concurrency: "unbounded" })))
+      assert.strictEqual(error._tag === "SqlError" ? sqlState(error) : error._tag, "23505")
+      assert.deepStrictEqual(yield* there, { changes: [], events: 1 })
     }))
 
   it.effect("with a BEGIN of its own is as that says", () =>

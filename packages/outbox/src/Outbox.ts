@@ -26,7 +26,8 @@ import { writeByMode } from "./emitting/writeByMode.ts"
 
 /**
  * `InvalidEvent` names the field and leaves the transaction usable. `SqlError` comes from the INSERT, and has ended it; over a
- * `PipelinedPgClient` it may be the next statement of the transaction, or COMMIT, that fails with it. `PublishError` comes only where the outbox is switched off, or the type is not in the mode `outbox`: from the destination itself.
+ * `PipelinedPgClient` it may be the next statement of the transaction, or COMMIT, that fails with it. `PublishError` comes only where the
+ * outbox is switched off, or the type is not in the mode `outbox`: from the destination itself.
  */
 export type EmitError = InvalidEvent | SqlError | PublishError
 

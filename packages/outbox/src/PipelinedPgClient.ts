@@ -21,6 +21,7 @@ import type * as Scope from "effect/Scope"
 import type { Connection } from "effect/sql/SqlConnection"
 import * as SqlClient from "effect/sql/SqlClient"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
+import { outsideTransaction } from "./emitting/outsideTransaction.ts"
 import { PipelinedConnection } from "./connecting/PipelinedConnection.ts"
 
 const readOnly = "default_transaction_read_only"
@@ -47,35 +48,35 @@ export const make = Effect.fnUntraced(function*(
   const begins = new WeakMap<PgConnection.PgConnection, string>()
   const acquire = Effect.gen(function*() {
     const session = yield* pool.get
-    const begin = begins.get(session) ?? (yield* beginOf(config, session))
+    const begin = begins.get(session) ?? (yield* beginOf(client, session))
     begins.set(session, begin)
-    const connection = new PipelinedConnection(session, begin, cancel(config, session))
+    const connection = new PipelinedConnection(session, begin, cancel(client, session))
     yield* Effect.addFinalizer(() => connection.end() ? pool.invalidate(session) : Effect.void)
     return connection
   })
 
   const savepoint = (id: number) => `effect_sql_${id}`
-  const control = (connection: Connection, statement: string) => connection.execute(statement, [], undefined)
+  const of = (connection: Connection) => connection as PipelinedConnection
   const pipelined = SqlClient.makeWithTransaction<SqlClient.TransactionConnection, Connection>({
     transactionService: client.transactionService,
     spanAttributes: spanAttributes(config),
     acquireConnection: (restore) => restore(acquire),
     begin: () => Effect.void,
-    commit: (connection) => (connection as PipelinedConnection).commit,
-    rollback: (connection) => (connection as PipelinedConnection).rollback,
-    savepoint: (connection, id) => control(connection, `SAVEPOINT ${savepoint(id)}`),
-    releaseSavepoint: (connection, id) => control(connection, `RELEASE SAVEPOINT ${savepoint(id)}`),
-    rollbackSavepoint: (connection, id) => control(connection, `ROLLBACK TO SAVEPOINT ${savepoint(id)}`)
+    commit: (connection) => of(connection).commit,
+    rollback: (connection) => of(connection).rollback,
+    savepoint: (connection, id) => connection.execute(`SAVEPOINT ${savepoint(id)}`, [], undefined),
+    releaseSavepoint: (connection, id) => of(connection).control(`RELEASE SAVEPOINT ${savepoint(id)}`),
+    rollbackSavepoint: (connection, id) => of(connection).control(`ROLLBACK TO SAVEPOINT ${savepoint(id)}`)
   })
   const ordinary = client.withTransaction
   const withTransaction: PgClient.PgClient["withTransaction"] = (self) =>
     Effect.withFiber((fiber) => {
-      const open = Context.getOrUndefined(fiber.context, client.transactionService)
-      // A savepoint is of the kind of its transaction.
-      const isPipelined = open === undefined
-        ? fiber.getRef(SqlClient.BeginTransaction) === undefined
-        : open[0] instanceof PipelinedConnection
-      return isPipelined ? pipelined(self) : ordinary(self)
+      const open = Context.getOrUndefined(fiber.context, client.transactionService)?.[0]
+      if (open === undefined) {
+        return fiber.getRef(SqlClient.BeginTransaction) === undefined ? pipelined(self) : ordinary(self)
+      }
+      // A savepoint is of the kind of its transaction. Nothing interrupts SAVEPOINT, so what was deferred is not sent along with it.
+      return open instanceof PipelinedConnection ? Effect.andThen(open.written, pipelined(self)) : ordinary(self)
     })
   return Object.assign(client, { withTransaction })
 })
@@ -99,42 +100,37 @@ const spanAttributes = (config: PgClient.PgPoolConfig): ReadonlyArray<readonly [
   ["server.port", config.port ?? 5432]
 ]
 
-const Looked = Schema.Struct({ readOnly: Schema.Literals(["on", "off"]), pid: Schema.Int, isStandby: Schema.Boolean })
-const decode = Schema.decodeUnknownEffect(Looked)
-
-const look = (session: PgConnection.PgConnection) =>
-  Effect.flatMap(
-    session.query(
-      `SELECT current_setting('${readOnly}') AS "readOnly", pg_backend_pid() AS pid, pg_is_in_recovery() AS "isStandby"`
-    ),
-    ({ rows }) => Effect.orDie(decode(rows[0]))
+/** On a connection that is opened for it, since others may hold the client's, or on one of those where the server has room for no more. */
+const aside = (client: PgClient.PgClient, text: string, params: ReadonlyArray<unknown> = []) =>
+  Effect.scoped(Effect.flatMap(PgConnection.make(client.config), (other) => other.query(text, params))).pipe(
+    Effect.map(({ rows }) => rows),
+    Effect.catch(() => outsideTransaction(client)(client.withoutTransforms().unsafe(text, params)))
   )
+
+const Session = Schema.Struct({ readonly: Schema.Literals(["on", "off"]), pid: Schema.Int, standby: Schema.Boolean })
+const decode = (rows: ReadonlyArray<unknown>) => Effect.orDie(Schema.decodeUnknownEffect(Session)(rows[0]))
+const look =
+  `SELECT current_setting('${readOnly}') AS readonly, pg_backend_pid() AS pid, pg_is_in_recovery() AS standby`
 
 /**
  * What a transaction of a new session begins with: so that it may write, unless an ordinary one might not. A pooler may leave out what a
  * session is to begin with, and lends the sessions of others, which must not be cancelled.
  */
-const beginOf = Effect.fnUntraced(function*(config: PgClient.PgPoolConfig, session: PgConnection.PgConnection) {
-  const own = yield* look(session)
-  if (own.readOnly !== "on" || own.pid !== session.processId) {
+const beginOf = Effect.fnUntraced(function*(client: PgClient.PgClient, session: PgConnection.PgConnection) {
+  const own = yield* Effect.flatMap(session.query(look), ({ rows }) => decode(rows))
+  if (own.readonly !== "on" || own.pid !== session.processId) {
     const message =
       `a session does not keep ${readOnly}, or is another's: is there a pooler in between? Use PgClient there`
     return yield* new SqlError({
       reason: new ConnectionError({ cause: new Error(message), message, operation: "connect" })
     })
   }
-  const ordinary = yield* Effect.scoped(Effect.flatMap(PgConnection.make(config), look))
-  return ordinary.readOnly === "on" || ordinary.isStandby ? "BEGIN" : "BEGIN READ WRITE"
+  const ordinary = yield* Effect.flatMap(aside(client, look), decode)
+  return ordinary.readonly === "on" || ordinary.standby ? "BEGIN" : "BEGIN READ WRITE"
 })
 
-/** From another connection, as sql-pg does it. */
-const cancel = (config: PgClient.PgPoolConfig, session: PgConnection.PgConnection): Effect.Effect<unknown> =>
+const cancel = (client: PgClient.PgClient, session: PgConnection.PgConnection): Effect.Effect<unknown> =>
   Effect.catch(
-    Effect.scoped(
-      Effect.flatMap(
-        PgConnection.make(config),
-        (other) => other.query("SELECT pg_cancel_backend($1)", [session.processId])
-      )
-    ),
+    aside(client, "SELECT pg_cancel_backend($1)", [session.processId]),
     (error) => Effect.logDebug(`a statement could not be cancelled: ${SqlErrors.serverText(error)}`)
   )

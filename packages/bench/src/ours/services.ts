@@ -25,7 +25,7 @@ export interface OursOptions<E> {
   readonly settings?: Partial<OutboxSettings>
   /** Connections of the program's pool; the processor has its own. */
   readonly connections?: number
-  /** The client of the program: sql-pg's, unless given. */
+  /** The program's client: sql-pg's unless given. */
   readonly client?: typeof PgClient.layer
 }
 

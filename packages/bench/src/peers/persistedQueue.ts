@@ -59,8 +59,8 @@ export const persistedQueue: Open = (url) =>
     }
   })
 
-/** `offer` in the transaction. */
-export const emitting: OpenEmitter = (url, connections) =>
+/** `offer` in the transaction, so often. */
+export const emittingMany = (offers: number): OpenEmitter => (url, connections) =>
   Effect.gen(function*() {
     const services = yield* Layer.build(layer(url, connections))
     const sql = Context.get(services, SqlClient)
@@ -69,10 +69,12 @@ export const emitting: OpenEmitter = (url, connections) =>
       const data = payload(n)
       return sql.withTransaction(Effect.andThen(
         sql`INSERT INTO deals (id, price) VALUES (${data.dealId}, ${data.price})`,
-        offer(data)
+        offers === 1 ? offer(data) : Effect.replicateEffect(offer(data), offers, { discard: true })
       ))
     }
   })
+
+export const emitting = emittingMany(1)
 
 export const latencySettings = "layerStoreSql in another process, 100 takers, pollInterval 10 ms: it does not listen"
 export const work: Work = (url, took) =>

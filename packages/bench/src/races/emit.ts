@@ -1,9 +1,8 @@
 /** Emitting: a business row and an event in one transaction, and a thousand events at once. */
-import * as PipelinedPgClient from "@zakops/outbox/PipelinedPgClient"
 import type { Goal } from "../Goal.ts"
 import { atLeast, either, times } from "../Goal.ts"
 import type { Race } from "../Measurement.ts"
-import { businessOnly, byHand, emit } from "../ours/emit.ts"
+import { pipelined, plain } from "../ours/emit.ts"
 import { emitting } from "../peers/Emitter.ts"
 import * as graphile from "../peers/graphileWorker.ts"
 import * as persisted from "../peers/persistedQueue.ts"
@@ -13,7 +12,12 @@ import { twoRows } from "../peers/rawInsert.ts"
 import { emitAllRace } from "./emitAll.ts"
 
 const ours = "zakops"
+const oursPipelined = "zakops, pipelined"
 const hand = "INSERT by hand"
+const handPipelined = "INSERT by hand, pipelined"
+
+const settings = "transact and emit: validated, encoded, the processor woken"
+const pipelinedSettings = "the same over PipelinedPgClient, which the program chooses: twice the connections"
 
 /** @param callers each with a connection of its own */
 const oneEach = (callers: number, size: number, goals: ReadonlyArray<Goal>): Race => ({
@@ -22,22 +26,18 @@ const oneEach = (callers: number, size: number, goals: ReadonlyArray<Goal>): Rac
   size,
   quickSize: 1_000,
   contestants: [
-    emitting(callers, { name: ours, settings: "transact and emit: validated, encoded, the processor woken" }, emit()),
-    emitting(
-      callers,
-      { name: "zakops, pipelined", settings: "the same over PipelinedPgClient" },
-      emit(PipelinedPgClient.layer)
-    ),
-    emitting(
-      callers,
-      { name: "INSERT by hand, pipelined", settings: "the same over PipelinedPgClient", bound: true },
-      byHand(PipelinedPgClient.layer)
-    ),
+    emitting(callers, { name: ours, settings }, plain.emit(1)),
+    emitting(callers, { name: oursPipelined, settings: pipelinedSettings }, pipelined.emit(1)),
     emitting(callers, {
       name: hand,
       settings: "the same row through the same sql-pg, nothing validated, nobody woken",
       bound: true
-    }, byHand()),
+    }, plain.byHand),
+    emitting(
+      callers,
+      { name: handPipelined, settings: "the same over PipelinedPgClient", bound: true },
+      pipelined.byHand
+    ),
     emitting(
       callers,
       { name: "graphile-worker", settings: "add_job in the transaction, pg driver, prepared", share: 0.5 },
@@ -58,21 +58,44 @@ const oneEach = (callers: number, size: number, goals: ReadonlyArray<Goal>): Rac
       name: "no event",
       settings: "the business row alone, through the same sql-pg: without what is measured",
       bound: true
-    }, businessOnly()),
+    }, plain.businessOnly),
     emitting(callers, {
       name: "two rows by pg",
       settings: "the pg driver without Effect, prepared; the second row in a table with a primary key only",
       bound: true
     }, twoRows)
   ],
-  goals: [times(ours, hand, 0.95), times(ours, "PersistedQueue", 1.1), ...goals]
+  goals: [
+    times(ours, hand, 0.95),
+    times(oursPipelined, handPipelined, 0.95),
+    times(oursPipelined, "PersistedQueue", 1.1),
+    ...goals
+  ]
 })
 
-const apart = [times(ours, "graphile-worker", 4), times(ours, "pg-boss", 3)]
+const apart = [times(oursPipelined, "graphile-worker", 4), times(oursPipelined, "pg-boss", 3)]
+
+const ten: Race = {
+  name: "emit ten events with a business row, one after another, 16 at a time",
+  unit: "transactions/s",
+  size: 3_000,
+  quickSize: 500,
+  contestants: [
+    emitting(16, { name: ours, settings }, plain.emit(10)),
+    emitting(16, { name: oursPipelined, settings: pipelinedSettings }, pipelined.emit(10)),
+    emitting(
+      16,
+      { name: "PersistedQueue", settings: "offer in sql.withTransaction, sql-pg" },
+      persisted.emittingMany(10)
+    )
+  ],
+  goals: []
+}
 
 export const emitRaces: ReadonlyArray<Race> = [
   oneEach(1, 4_000, []),
   oneEach(16, 12_000, apart),
   oneEach(64, 12_000, apart),
+  ten,
   emitAllRace([either(atLeast(ours, 45_000, "events/s"), times(ours, "COPY", 0.75))])
 ]

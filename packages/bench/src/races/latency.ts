@@ -6,7 +6,7 @@ import type { Goal } from "../Goal.ts"
 import { atMost, figureNoWorse, notAbove } from "../Goal.ts"
 import type { Contestant, Race } from "../Measurement.ts"
 import { percentile } from "../Measurement.ts"
-import { emit } from "../ours/emit.ts"
+import { plain } from "../ours/emit.ts"
 import { defaultSettings } from "../ours/worker.ts"
 import type { OpenEmitter } from "../peers/Emitter.ts"
 import { makeDeals } from "../peers/Emitter.ts"
@@ -89,7 +89,7 @@ const at = (perSecond: number, size: number, quickSize: number): Race => ({
   size,
   quickSize,
   contestants: [
-    measuring(perSecond, "zakops", defaultSettings, emit()),
+    measuring(perSecond, "zakops", defaultSettings, plain.emit(1)),
     measuring(perSecond, "graphile-worker", graphile.latencySettings, graphile.emitting),
     measuring(perSecond, "pg-boss", boss.latencySettings, boss.emittingWithNotify),
     measuring(perSecond, "PersistedQueue", persisted.latencySettings, persisted.emitting)

@@ -12,7 +12,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { Connection } from "effect/sql/SqlConnection"
@@ -45,9 +44,10 @@ export class PipelinedConnection implements Connection {
   #deferred: Deferred | undefined
   /** What has been sent ahead of something else, and is not answered yet. */
   readonly #inFlight = new Set<Fiber.Fiber<unknown, SqlError>>()
-  /** Why nothing more can be done: something that was sent ahead has failed, or it is over. */
+  /** Why nothing more is done: something that was sent ahead has failed, or it is over. */
   #failed: SqlError | undefined
-  #lost = false
+  #isEnding = false
+  #isLost = false
 
   /**
    * @param session of a pool with `multiplex`, lent to nobody else
@@ -72,25 +72,29 @@ export class PipelinedConnection implements Connection {
     statementsOf: (rows: ReadonlyArray<Row>) => ReadonlyArray<CompiledStatement>
   ): Effect.Effect<unknown, SqlError> {
     return Effect.suspend(() => {
+      const failed = this.#failed ?? (this.#isEnding ? ended() : undefined)
+      if (failed !== undefined) return Effect.fail(failed)
       if (this.#deferred !== undefined && this.#deferred.statementsOf !== statementsOf) this.#sendAhead()
-      if (this.#failed !== undefined) return Effect.fail(this.#failed)
       const deferred = this.#deferred ??= { rows: [], characters: 0, statementsOf }
       for (const row of rows) deferred.rows.push(row)
       deferred.characters += characters
-      if (deferred.rows.length < mostRows && deferred.characters < mostCharacters) return Effect.void
-      const written = Effect.suspend(() => {
-        this.#sendAhead()
-        return this.#answered
-      })
-      // Within a stream, which has the turn, it would wait for ever.
-      return this.#turn.withPermitsIfAvailable(1)(written)
+      return deferred.rows.length < mostRows && deferred.characters < mostCharacters
+        ? Effect.void
+        // Within a stream, which has the turn, it would wait for ever.
+        : this.#turn.withPermitsIfAvailable(1)(this.#written)
     })
+  }
+
+  /** Writes what was deferred. */
+  get written(): Effect.Effect<unknown, SqlError> {
+    return Effect.suspend(() => this.#deferred === undefined ? Effect.void : this.#turn.withPermit(this.#written))
   }
 
   get commit(): Effect.Effect<void, SqlError> {
     const sent = Effect.suspend(() => {
       if (!this.#begun && this.#deferred === undefined) return Effect.void
       this.#sendAhead()
+      this.#isEnding = true
       return this.#failed === undefined
         ? Effect.flatMap(Effect.exit(this.#session.query("COMMIT")), (exit) => this.#committed(exit))
         : Effect.andThen(Effect.exit(this.#rollBack), Effect.fail(this.#failed))
@@ -100,7 +104,12 @@ export class PipelinedConnection implements Connection {
   }
 
   get rollback(): Effect.Effect<void, SqlError> {
-    return this.#turn.withPermit(Effect.suspend(() => this.#begun && !this.#lost ? this.#rollBack : Effect.void))
+    return this.#turn.withPermit(Effect.suspend(() => this.#begun && !this.#isLost ? this.#rollBack : Effect.void))
+  }
+
+  /** The end of a savepoint, of which is not what was deferred outside of it meanwhile. */
+  control(statement: string): Effect.Effect<unknown, SqlError> {
+    return this.#turn.withPermit(this.#session.query(statement))
   }
 
   /**
@@ -108,8 +117,8 @@ export class PipelinedConnection implements Connection {
    * where the session has to be closed.
    */
   end(): boolean {
-    this.#failed = failure("query", "the transaction has ended")
-    return this.#lost
+    this.#failed = ended()
+    return this.#isLost
   }
 
   execute(statement: string, params: ReadonlyArray<unknown>, transformRows: TransformRows) {
@@ -130,10 +139,7 @@ export class PipelinedConnection implements Connection {
   executeStream(statement: string, params: ReadonlyArray<unknown>, transformRows: TransformRows) {
     const opened = Effect.andThen(
       Effect.acquireRelease(this.#turn.take(1), () => this.#turn.release(1), { interruptible: true }),
-      Effect.suspend(() => {
-        this.#sendAhead()
-        return Effect.as(this.#answered, this.#session.stream(statement, params))
-      })
+      Effect.as(this.#written, this.#session.stream(statement, params))
     )
     const rows = Stream.unwrap(opened)
     return transformRows === undefined
@@ -153,25 +159,38 @@ export class PipelinedConnection implements Connection {
       this.#sendAhead()
       if (this.#failed !== undefined) return Effect.fail(this.#failed)
       const fiber = Effect.runFork(statement)
-      const answer = Effect.onInterrupt(restore(Fiber.await(fiber)), () => this.#giveUp(fiber))
+      const answer = Effect.onInterrupt(restore(Fiber.await(fiber)), () => this.#giveUp([fiber]))
       return Effect.flatMap(answer, (exit) => this.#failed === undefined ? exit : Effect.fail(this.#failed))
     })
     return this.#turn.withPermit(sent)
   }
 
-  /** Until the statement has ended. sql-pg itself cancels nothing of a connection with `multiplex`. */
-  #giveUp(fiber: Fiber.Fiber<unknown, SqlError>): Effect.Effect<unknown> {
-    const cancelled = Effect.raceFirst(
-      Fiber.await(fiber),
-      // Again, where it has met what was sent ahead of the statement.
-      Effect.repeat(this.#cancel, Schedule.spaced("1 second"))
+  /** Sends what is to be sent ahead, and waits for it. For whoever has the turn. */
+  get #written(): Effect.Effect<void, SqlError> {
+    return Effect.uninterruptibleMask((restore) => {
+      this.#sendAhead()
+      return Effect.onInterrupt(restore(this.#answered), () => this.#giveUp([...this.#inFlight]))
+    })
+  }
+
+  /**
+   * Until the statements have ended: so nobody else's is cancelled. sql-pg itself cancels nothing of a connection with `multiplex`.
+   */
+  #giveUp(fibers: ReadonlyArray<Fiber.Fiber<unknown, SqlError>>): Effect.Effect<unknown> {
+    const cancelled = Effect.suspend(() =>
+      fibers.every((fiber) => fiber.pollUnsafe() !== undefined)
+        ? Effect.void
+        // Again, where it has met what was sent ahead of the statement.
+        : Effect.repeat(Effect.andThen(this.#cancel, Effect.timeoutOption(Fiber.awaitAll(fibers), "1 second")), {
+          until: Option.isSome
+        })
     )
     const ended = Effect.map(Effect.timeoutOption(cancelled, patience), (ended) => {
       if (Option.isSome(ended)) return
-      this.#lost = true
+      this.#isLost = true
       this.#failed ??= failure("query", `the statement was not given up within ${patience}`)
     })
-    // A fiber of its own: in the one that is interrupted no wait can end early.
+    // In a fiber of its own: in the one that is interrupted no wait can end early.
     return Effect.flatMap(Effect.forkDetach(ended), Fiber.await)
   }
 
@@ -231,6 +250,8 @@ export class PipelinedConnection implements Connection {
     )
   }
 }
+
+const ended = () => failure("query", "the transaction has ended")
 
 const failure = (operation: string, message: string, cause: unknown = new Error(message)) =>
   new SqlError({ reason: new UnknownError({ cause, message, operation }) })
