@@ -1,5 +1,6 @@
 /** Transactions that send what nobody waits for along with what comes next: as others, in fewer round trips, whatever fails. Real time. */
 import * as PgPool from "@effect/sql-pg/PgPool"
+import * as PgTypes from "@effect/sql-pg/PgTypes"
 import { assert, describe, layer } from "@effect/vitest"
 import { startProxy } from "@zakops/bench/proxy"
 import * as EventLog from "@zakops/event-store/EventLog"
@@ -14,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { MaxOpsBeforeYield } from "effect/Scheduler"
 import { BeginTransaction, SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
@@ -249,11 +251,33 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
       )
       const sql = Context.get(client, SqlClient)
       yield* sql.withTransaction(sql`SELECT 1`)
-      proxy.deafen()
-      const none = yield* Effect.timeoutOption(sql.withTransaction(sql`SELECT 1`), "100 millis").pipe(
-        Effect.timeout("20 seconds")
+      const unanswered = Effect.andThen(
+        sql`SELECT 1`,
+        Effect.suspend(() => {
+          proxy.deafen()
+          return sql`SELECT 1`
+        })
       )
+      const nested = sql.withTransaction(sql.withTransaction(unanswered))
+      const none = yield* Effect.timeoutOption(nested, "100 millis").pipe(Effect.timeout("9 seconds"))
       assert.strictEqual(none._tag, "None")
+      yield* sql.withTransaction(sql`INSERT INTO business VALUES ('a')`)
+      assert.deepStrictEqual(yield* there, { changes: ["a"], events: 0 })
+    }))
+
+  it.effect("needs no type of Postgres to be as it comes", () =>
+    Effect.gen(function*() {
+      yield* business
+      const url = Redacted.make(yield* TestDatabase.DatabaseUrl)
+      const types = PgTypes.makeRegistry()
+      for (const oid of [16, 23, 25]) {
+        types.register(oid, {
+          encode: () => Result.succeed(new Uint8Array()),
+          decode: () => Result.succeed("strange")
+        })
+      }
+      const context = yield* Layer.build(Layer.fresh(PipelinedPgClient.layer({ url, types })))
+      const sql = Context.get(context, SqlClient)
       yield* sql.withTransaction(sql`INSERT INTO business VALUES ('a')`)
       assert.deepStrictEqual(yield* there, { changes: ["a"], events: 0 })
     }))
@@ -389,6 +413,17 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
       }))
       assert.deepStrictEqual(yield* there, { changes: ["another's"], events: 1 })
 
+      const outlives = yield* transact(Effect.andThen(
+        change("outer"),
+        Effect.forkDetach(transact(Effect.andThen(change("inner"), Effect.sleep("150 millis"))), {
+          startImmediately: true
+        })
+      ))
+      yield* transact(Effect.all([change("b"), Effect.sleep("300 millis"), change("c")]))
+      assert.strictEqual((yield* Fiber.await(outlives))._tag, "Failure")
+      assert.includeMembers((yield* there).changes, ["b", "c"])
+      yield* business
+
       const slow = yield* slowCommit(0.3)
       const text = yield* sql.withTransaction(Effect.andThen(
         sql.unsafe(...slow.compile()),
@@ -398,7 +433,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
         Effect.map(serverText)
       )
       assert.strictEqual(text, "the transaction has ended")
-      assert.deepStrictEqual(yield* there, { changes: ["another's"], events: 2 })
+      assert.deepStrictEqual(yield* there, { changes: [], events: 1 })
     }))
 
   it.effect("does not cancel what another does, where its own statement had ended by itself", () =>

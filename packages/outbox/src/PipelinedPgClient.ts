@@ -16,7 +16,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { Reactivity } from "effect/reactivity/Reactivity"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "effect/sql/SqlConnection"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -101,36 +100,33 @@ const spanAttributes = (config: PgClient.PgPoolConfig): ReadonlyArray<readonly [
 ]
 
 /** On a connection that is opened for it, since others may hold the client's, or on one of those where the server has room for no more. */
-const aside = (client: PgClient.PgClient, text: string, params: ReadonlyArray<unknown> = []) =>
-  Effect.scoped(Effect.flatMap(PgConnection.make(client.config), (other) => other.query(text, params))).pipe(
+const aside = (client: PgClient.PgClient, statement: string): Effect.Effect<ReadonlyArray<unknown>, SqlError> =>
+  Effect.scoped(Effect.flatMap(PgConnection.make(client.config), (other) => other.query(statement))).pipe(
     Effect.map(({ rows }) => rows),
-    Effect.catch(() => outsideTransaction(client)(client.withoutTransforms().unsafe(text, params)))
+    Effect.catch(() => outsideTransaction(client)(client.unsafe(statement)))
   )
-
-const Session = Schema.Struct({ readonly: Schema.Literals(["on", "off"]), pid: Schema.Int, standby: Schema.Boolean })
-const decode = (rows: ReadonlyArray<unknown>) => Effect.orDie(Schema.decodeUnknownEffect(Session)(rows[0]))
-const look =
-  `SELECT current_setting('${readOnly}') AS readonly, pg_backend_pid() AS pid, pg_is_in_recovery() AS standby`
 
 /**
  * What a transaction of a new session begins with: so that it may write, unless an ordinary one might not. A pooler may leave out what a
  * session is to begin with, and lends the sessions of others, which must not be cancelled.
  */
 const beginOf = Effect.fnUntraced(function*(client: PgClient.PgClient, session: PgConnection.PgConnection) {
-  const own = yield* Effect.flatMap(session.query(look), ({ rows }) => decode(rows))
-  if (own.readonly !== "on" || own.pid !== session.processId) {
+  // Whether there is a row is the answer: a client may have types of its own.
+  const isReadOnly = `current_setting('${readOnly}') = 'on'`
+  const own = yield* session.query(`SELECT WHERE ${isReadOnly} AND pg_backend_pid() = ${session.processId}`)
+  if (own.rows.length === 0) {
     const message =
       `a session does not keep ${readOnly}, or is another's: is there a pooler in between? Use PgClient there`
     return yield* new SqlError({
       reason: new ConnectionError({ cause: new Error(message), message, operation: "connect" })
     })
   }
-  const ordinary = yield* Effect.flatMap(aside(client, look), decode)
-  return ordinary.readonly === "on" || ordinary.standby ? "BEGIN" : "BEGIN READ WRITE"
+  const ordinary = yield* aside(client, `SELECT WHERE ${isReadOnly} OR pg_is_in_recovery()`)
+  return ordinary.length > 0 ? "BEGIN" : "BEGIN READ WRITE"
 })
 
 const cancel = (client: PgClient.PgClient, session: PgConnection.PgConnection): Effect.Effect<unknown> =>
   Effect.catch(
-    aside(client, "SELECT pg_cancel_backend($1)", [session.processId]),
+    aside(client, `SELECT pg_cancel_backend(${session.processId})`),
     (error) => Effect.logDebug(`a statement could not be cancelled: ${SqlErrors.serverText(error)}`)
   )

@@ -44,9 +44,11 @@ export class PipelinedConnection implements Connection {
   #deferred: Deferred | undefined
   /** What has been sent ahead of something else, and is not answered yet. */
   readonly #inFlight = new Set<Fiber.Fiber<unknown, SqlError>>()
-  /** Why nothing more is done: something that was sent ahead has failed, or it is over. */
+  /** Of what was sent ahead: nothing more is done, and it is rolled back. */
   #failed: SqlError | undefined
-  #isEnding = false
+  /** It has ended, or is at its COMMIT. */
+  #isOver = false
+  /** The session did not answer any more, and is to be closed. */
   #isLost = false
 
   /**
@@ -72,8 +74,8 @@ export class PipelinedConnection implements Connection {
     statementsOf: (rows: ReadonlyArray<Row>) => ReadonlyArray<CompiledStatement>
   ): Effect.Effect<unknown, SqlError> {
     return Effect.suspend(() => {
-      const failed = this.#failed ?? (this.#isEnding ? ended() : undefined)
-      if (failed !== undefined) return Effect.fail(failed)
+      const stopped = this.#stopped
+      if (stopped !== undefined) return Effect.fail(stopped)
       if (this.#deferred !== undefined && this.#deferred.statementsOf !== statementsOf) this.#sendAhead()
       const deferred = this.#deferred ??= { rows: [], characters: 0, statementsOf }
       for (const row of rows) deferred.rows.push(row)
@@ -92,24 +94,33 @@ export class PipelinedConnection implements Connection {
 
   get commit(): Effect.Effect<void, SqlError> {
     const sent = Effect.suspend(() => {
-      if (!this.#begun && this.#deferred === undefined) return Effect.void
-      this.#sendAhead()
-      this.#isEnding = true
-      return this.#failed === undefined
-        ? Effect.flatMap(Effect.exit(this.#session.query("COMMIT")), (exit) => this.#committed(exit))
-        : Effect.andThen(Effect.exit(this.#rollBack), Effect.fail(this.#failed))
+      const isEmpty = !this.#begun && this.#deferred === undefined
+      if (!isEmpty) this.#sendAhead()
+      this.#isOver = true
+      if (this.#failed !== undefined) return Effect.andThen(Effect.exit(this.#rollBack), Effect.fail(this.#failed))
+      if (isEmpty) return Effect.void
+      return this.#isLost
+        ? Effect.fail(notGivenUp())
+        : Effect.flatMap(Effect.exit(this.#session.query("COMMIT")), (exit) => this.#committed(exit))
     })
     // What waits for a session that a stream has held may still turn out not to be sendable.
     return this.#turn.withPermit(Effect.andThen(Effect.exit(this.#answered), sent))
   }
 
   get rollback(): Effect.Effect<void, SqlError> {
-    return this.#turn.withPermit(Effect.suspend(() => this.#begun && !this.#isLost ? this.#rollBack : Effect.void))
+    return this.#turn.withPermit(Effect.suspend(() => {
+      this.#isOver = true
+      return this.#begun && !this.#isLost ? this.#rollBack : Effect.void
+    }))
   }
 
-  /** The end of a savepoint, of which is not what was deferred outside of it meanwhile. */
+  /** Ends a savepoint, which what was deferred outside of it meanwhile is no part of. */
   control(statement: string): Effect.Effect<unknown, SqlError> {
-    return this.#turn.withPermit(this.#session.query(statement))
+    return this.#turn.withPermit(Effect.suspend(() => {
+      // With the session all savepoints are gone.
+      if (this.#isLost) return Effect.void
+      return this.#isOver ? Effect.fail(ended()) : this.#session.query(statement)
+    }))
   }
 
   /**
@@ -117,7 +128,7 @@ export class PipelinedConnection implements Connection {
    * where the session has to be closed.
    */
   end(): boolean {
-    this.#failed = ended()
+    this.#isOver = true
     return this.#isLost
   }
 
@@ -157,7 +168,8 @@ export class PipelinedConnection implements Connection {
   #run<A>(statement: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> {
     const sent = Effect.uninterruptibleMask((restore) => {
       this.#sendAhead()
-      if (this.#failed !== undefined) return Effect.fail(this.#failed)
+      const stopped = this.#stopped
+      if (stopped !== undefined) return Effect.fail(stopped)
       const fiber = Effect.runFork(statement)
       const answer = Effect.onInterrupt(restore(Fiber.await(fiber)), () => this.#giveUp([fiber]))
       return Effect.flatMap(answer, (exit) => this.#failed === undefined ? exit : Effect.fail(this.#failed))
@@ -169,7 +181,10 @@ export class PipelinedConnection implements Connection {
   get #written(): Effect.Effect<void, SqlError> {
     return Effect.uninterruptibleMask((restore) => {
       this.#sendAhead()
-      return Effect.onInterrupt(restore(this.#answered), () => this.#giveUp([...this.#inFlight]))
+      const stopped = this.#stopped
+      return stopped === undefined
+        ? Effect.onInterrupt(restore(this.#answered), () => this.#giveUp([...this.#inFlight]))
+        : Effect.fail(stopped)
     })
   }
 
@@ -185,13 +200,23 @@ export class PipelinedConnection implements Connection {
           until: Option.isSome
         })
     )
-    const ended = Effect.map(Effect.timeoutOption(cancelled, patience), (ended) => {
-      if (Option.isSome(ended)) return
-      this.#isLost = true
-      this.#failed ??= failure("query", `the statement was not given up within ${patience}`)
+    // In a fiber of its own: in the one that is interrupted no wait can end early. Nor is its end waited for when it is too late.
+    const ended = Effect.gen(function*() {
+      const cancelling = yield* Effect.forkDetach(cancelled)
+      const isEnded = Option.isSome(yield* Effect.timeoutOption(Fiber.await(cancelling), patience))
+      if (!isEnded) cancelling.interruptUnsafe()
+      return isEnded
     })
-    // In a fiber of its own: in the one that is interrupted no wait can end early.
-    return Effect.flatMap(Effect.forkDetach(ended), Fiber.await)
+    return Effect.flatMap(Effect.flatMap(Effect.forkDetach(ended), Fiber.join), (isEnded) => {
+      if (!isEnded) this.#isLost = true
+      return Effect.void
+    })
+  }
+
+  get #stopped(): SqlError | undefined {
+    if (this.#failed !== undefined) return this.#failed
+    if (this.#isLost) return notGivenUp()
+    return this.#isOver ? ended() : undefined
   }
 
   /**
@@ -199,7 +224,7 @@ export class PipelinedConnection implements Connection {
    * lose something.
    */
   #sendAhead(): void {
-    if (this.#failed !== undefined) return
+    if (this.#stopped !== undefined) return
     if (!this.#begun) {
       this.#begun = true
       // Not prepared: where the server has forgotten a prepared one, sql-pg would send it again behind what was to stand in it.
@@ -227,7 +252,7 @@ export class PipelinedConnection implements Connection {
   get #answered(): Effect.Effect<void, SqlError> {
     const check = Effect.suspend(() => this.#failed === undefined ? Effect.void : Effect.fail(this.#failed))
     return Effect.suspend(() =>
-      this.#inFlight.size === 0 ? check : Effect.andThen(Fiber.awaitAll(this.#inFlight), check)
+      this.#isLost || this.#inFlight.size === 0 ? check : Effect.andThen(Fiber.awaitAll(this.#inFlight), check)
     )
   }
 
@@ -251,6 +276,7 @@ export class PipelinedConnection implements Connection {
   }
 }
 
+const notGivenUp = () => failure("query", `a statement was not given up within ${patience}`)
 const ended = () => failure("query", "the transaction has ended")
 
 const failure = (operation: string, message: string, cause: unknown = new Error(message)) =>
