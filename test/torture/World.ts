@@ -20,6 +20,8 @@ import { makeWorkers } from "./Workers.ts"
 export const skewedWorker = 2
 /** The worker with a second processor on the same schema. */
 export const duplicatedWorker = 1
+/** Over a `PipelinedPgClient`. */
+const pipelinedProducer = "producer-2"
 
 export const workerName = (worker: number) => `worker-${worker}`
 
@@ -97,13 +99,18 @@ export const makeWorld = (options: Options, server: Effect.Success<typeof launch
     }), faults.stoodStill)
 
     const logOf = (name: string) => join(folder, `${name}.jsonl`)
-    const names = ["producer-1", "producer-2"]
+    const names = ["producer-1", pipelinedProducer]
     const producers = yield* Effect.forEach(names, (name) =>
       childInScope({
         file: "producerProcess.ts",
         name,
         folder,
-        env: { DATABASE_URL: proxiedUrl, TORTURE_SEED: seed, TORTURE_LOG: logOf(name) }
+        env: {
+          DATABASE_URL: proxiedUrl,
+          TORTURE_SEED: seed,
+          TORTURE_LOG: logOf(name),
+          TORTURE_PIPELINED: name === pipelinedProducer ? "yes" : "no"
+        }
       }))
 
     // Not through the proxy, and nobody terminates it: it is to stay open.

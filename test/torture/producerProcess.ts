@@ -11,6 +11,7 @@ import { sqlState } from "@zakops/migrations/SqlErrors"
 import { Outbox } from "@zakops/outbox"
 import { OutboxConfig } from "@zakops/outbox/OutboxConfig"
 import { layerServices } from "@zakops/outbox/OutboxLive"
+import * as PipelinedPgClient from "@zakops/outbox/PipelinedPgClient"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -47,10 +48,12 @@ const newChange = (): Change => {
   const kind = random.next()
   if (kind < 0.2) return { ref, ids: [], key: null, account: `account-${random.below(50)}`, fates: [fate()] }
   const fates = Array.from({ length: 1 + random.below(3) }, fate)
+  const key = kind < 0.9 ? `key-${random.below(orderingKeys)}` : null
   return {
     ref,
-    ids: fates.map(() => random.uuid()),
-    key: kind < 0.9 ? `key-${random.below(orderingKeys)}` : null,
+    // Without one they are deferred, where the client does that.
+    ids: key === null ? [] : fates.map(() => random.uuid()),
+    key,
     account: null,
     fates
   }
@@ -123,7 +126,7 @@ process.on("disconnect", () => process.exit())
 produce.pipe(
   Effect.provide(Layer.merge(
     OutboxConfig.layerWith(outboxSettings),
-    PgClient.layerConfig({
+    (process.env["TORTURE_PIPELINED"] === "yes" ? PipelinedPgClient : PgClient).layerConfig({
       url: Config.Redacted("DATABASE_URL"),
       maxConnections: Config.succeed(6),
       applicationName: Config.succeed(name)

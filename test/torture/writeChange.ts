@@ -12,7 +12,7 @@ import { maxAttempts, poisonedAttempts } from "./settings.ts"
 
 export interface Change {
   readonly ref: string
-  /** Of its events. None where the event store gives them. */
+  /** Of its events. None where they are given by the event store, or by whoever emits. */
   readonly ids: ReadonlyArray<string>
   /** The ordering key; null for none. */
   readonly key: string | null
@@ -59,9 +59,8 @@ export const writeChange = ({ log, outside, store }: Services) =>
             ...key === null ? { orderingKey: null } : {}
           }))
       )
-      written.push(...ids)
-      yield* outside.emitAll(emissions)
-      yield* log.emitAll(emissions)
+      written.push(...yield* outside.emitAll(emissions))
+      yield* log.emitAll(emissions.map((emission, index) => ({ ...emission, id: written[index] })))
     }
     // The places are looked up now that the key is locked: two transactions that thought themselves alone would get the same.
     yield* sql`
