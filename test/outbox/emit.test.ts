@@ -146,6 +146,38 @@ for (const [name, client] of TestDatabase.clients) {
         assert.deepStrictEqual(rows, [{ id: one, ...row }, { id: two, ...row }])
       }))
 
+    it.effect("keeps what a single one of many has of its own, and fails for one id twice", () =>
+      Effect.gen(function*() {
+        const { outbox, sql, transact } = yield* setUp
+        const made = yield* event
+        const id = randomUUID()
+        const same = { event: made, correlationId }
+        const others = [
+          { ...same, headers: { a: "b" } },
+          { ...same, maxAttempts: 9 },
+          { ...same, orderingKey: "k" },
+          { ...same, delay: "1 hour" as const },
+          { ...same, traceId: id },
+          { ...same, correlationId: id, event: yield* DealMade.make({ dealId: "e", title: "another" }) }
+        ]
+        const many = Array.from({ length: 150 }, () => same)
+        for (const other of others) {
+          const columns = () =>
+            sql`SELECT correlation_id, aggregate_id, event_data, headers, max_attempts, ordering_key, trace_id,
+                next_attempt_at > created_at AS later, count(*)::int
+              FROM zakops.outbox GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY count(*), headers`
+          yield* emptyTables
+          yield* transact(Effect.andThen(outbox.emitAll(many), outbox.emitAll([other])))
+          const apart = yield* columns()
+          yield* emptyTables
+          yield* transact(outbox.emitAll([...many.slice(1), other, same]))
+          assert.deepStrictEqual(yield* columns(), apart)
+          assert.deepStrictEqual(apart.map((row) => row["count"]), [1, 150])
+        }
+        const twice = yield* Effect.flip(transact(outbox.emitAll(many.map(() => ({ event: made, correlationId, id })))))
+        assert.strictEqual(twice._tag === "SqlError" ? twice.reason._tag : twice._tag, "UniqueViolation")
+      }))
+
     it.effect("stores the trace id of the current span where a tracer records it, unless one is given", () =>
       Effect.gen(function*() {
         const { outbox, sql, transact } = yield* setUp

@@ -60,7 +60,7 @@ export const writeChange = ({ log, outside, store }: Services) =>
           }))
       )
       written.push(...yield* outside.emitAll(emissions))
-      yield* log.emitAll(emissions.map((emission, index) => ({ ...emission, id: written[index] })))
+      yield* log.emitAll(emissions.map((emission, index) => Object.assign(emission, { id: written[index] })))
     }
     // The places are looked up now that the key is locked: two transactions that thought themselves alone would get the same.
     yield* sql`

@@ -72,7 +72,5 @@ const over = (client: typeof PgClient.layer) => {
   return { emit, byHand, businessOnly }
 }
 
-export const pipelinedSettings = "the same over PipelinedPgClient, which the program chooses: twice the connections"
-
 export const plain = over(PgClient.layer)
 export const pipelined = over(PipelinedPgClient.layer)

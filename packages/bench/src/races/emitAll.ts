@@ -1,8 +1,6 @@
 /** A thousand events in one transaction, on one connection, against COPY and what the peers have for it. */
-import * as PgClient from "@effect/sql-pg/PgClient"
 import * as EventLog from "@zakops/event-store/EventLog"
 import { Outbox } from "@zakops/outbox/Outbox"
-import * as PipelinedPgClient from "@zakops/outbox/PipelinedPgClient"
 import { TransactionalPublisher } from "@zakops/outbox/TransactionalPublisher"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -15,7 +13,6 @@ import { from as copyFrom } from "pg-copy-streams"
 import type { Goal } from "../Goal.ts"
 import { connect, measured } from "../measure.ts"
 import type { Contestant, Race } from "../Measurement.ts"
-import { pipelinedSettings } from "../ours/emit.ts"
 import { ours } from "../ours/services.ts"
 import { DealPriced, parts, payload } from "../payload.ts"
 import * as graphile from "../peers/graphileWorker.ts"
@@ -41,20 +38,18 @@ const writing = (
     })
 })
 
-const zakops = (client: typeof PgClient.layer) =>
-  Effect.fnUntraced(function*(url: string) {
-    const services = yield* ours(url, { publisher: EventLog.layerPublisher, connections: 1, client })
-    const { emitAll } = Context.get(services, Outbox)
-    const { transact } = Context.get(services, TransactionalPublisher)
-    return (numbers: ReadonlyArray<number>) =>
-      Effect.flatMap(
-        Effect.forEach(
-          numbers,
-          (n) => Effect.map(DealPriced.make(payload(n)), (event) => ({ event, correlationId: event.data.dealId }))
-        ),
-        (emissions) => transact(emitAll(emissions))
-      )
-  })
+const zakops = Effect.fnUntraced(function*(url: string) {
+  const services = yield* ours(url, { publisher: EventLog.layerPublisher, connections: 1 })
+  const { emitAll } = Context.get(services, Outbox)
+  const { transact } = Context.get(services, TransactionalPublisher)
+  return (numbers: ReadonlyArray<number>) =>
+    Effect.flatMap(
+      Effect.forEach(numbers, (n) =>
+        Effect.map(DealPriced.make(payload(n)), (event) => ({ event, correlationId: event.data.dealId }))),
+      (emissions) =>
+        transact(emitAll(emissions))
+    )
+})
 
 /** Text of COPY: the payload has nothing in it that would have to be escaped but what JSON escapes with a backslash. */
 const line = (n: number) => {
@@ -81,11 +76,7 @@ export const emitAllRace = (goals: ReadonlyArray<Goal>): Race => ({
   size: 60_000,
   quickSize: 10_000,
   contestants: [
-    writing(
-      { name: "zakops", settings: "transact and emitAll: validated, encoded, the processor woken" },
-      zakops(PgClient.layer)
-    ),
-    writing({ name: "zakops, pipelined", settings: pipelinedSettings }, zakops(PipelinedPgClient.layer)),
+    writing({ name: "zakops", settings: "transact and emitAll: validated, encoded, the processor woken" }, zakops),
     writing({
       name: "COPY",
       settings: "pg-copy-streams into the same table; nothing validated, nobody woken",
