@@ -94,6 +94,7 @@ const reviewed: Readonly<Record<string, string>> = {
   "packages/admin/src/doctor/vacuum.ts": "text to be shown",
   // Statements of a client that is not called sql: their holes are parameters.
   "packages/event-store/src/PostgresSubjectKeys.ts": "statements of a client of its own",
+  "packages/outbox/src/PipelinedPgClient.ts": "constants, and the number of the session's server process",
   "packages/outbox/src/connecting/listen.ts": "statements of the client that is listened with",
   "packages/admin/src/doctor/listening.ts": "statements of the client that is listened with",
   "packages/deal-desk/src/tables.ts": "the worked example's own statements",
