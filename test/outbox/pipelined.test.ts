@@ -457,7 +457,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
       yield* business
       const test = yield* SqlClient
       const { change, emit, sql, transact } = yield* pipelined
-      const waiting = test`SELECT FROM pg_locks WHERE NOT granted`
+      const waiting = test`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
       yield* Effect.scoped(Effect.gen(function*() {
         const isLocked = yield* Deferred.make<void>()
         yield* Effect.forkScoped(test.withTransaction(Effect.gen(function*() {
