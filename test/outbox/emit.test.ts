@@ -14,7 +14,7 @@ import * as Schema from "effect/Schema"
 import { Tracer } from "effect/Tracer"
 import { randomUUID } from "node:crypto"
 import { DealMade } from "../support/events.ts"
-import { emitDeals, emptyTables, entries, services } from "../support/outbox.ts"
+import { emitDeals, emptyBusiness, emptyTables, entries, services } from "../support/outbox.ts"
 import { recordingTracer } from "../support/recordingTracer.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
@@ -26,10 +26,8 @@ const over = (client: typeof PgClient.layer) =>
 for (const [name, client] of TestDatabase.clients) {
   layer(over(client), { excludeTestServices: true })(`emitting by ${name}`, (it) => {
     const setUp = Effect.gen(function*() {
-      yield* emptyTables
+      yield* emptyBusiness
       const sql = yield* PgClient.PgClient
-      yield* sql`CREATE TABLE IF NOT EXISTS business (name text)`
-      yield* sql`TRUNCATE business`
       const change = (name: string) => sql`INSERT INTO business VALUES (${name})`
       const changes = Effect.map(
         sql<{ name: string }>`SELECT name FROM business`,

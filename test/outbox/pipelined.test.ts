@@ -1,4 +1,5 @@
 /** Transactions that send what nobody waits for along with what comes next: as others, in fewer round trips, whatever fails. Real time. */
+import type { PgPoolConfig } from "@effect/sql-pg/PgClient"
 import * as PgPool from "@effect/sql-pg/PgPool"
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import { assert, describe, layer } from "@effect/vitest"
@@ -24,7 +25,7 @@ import { Tracer } from "effect/Tracer"
 import { randomBytes, randomUUID } from "node:crypto"
 import { connect } from "node:net"
 import { DealMade } from "../support/events.ts"
-import { emptyTables, entries, eventually, services } from "../support/outbox.ts"
+import { emptyBusiness, entries, eventually, services } from "../support/outbox.ts"
 import { recordingTracer } from "../support/recordingTracer.ts"
 import { slowCommit } from "../support/slowCommit.ts"
 import { isMissing, startPgBouncer } from "../support/pgbouncer.ts"
@@ -77,12 +78,9 @@ const pipelined = Effect.gen(function*() {
   }
 })
 
-const business = Effect.gen(function*() {
-  const sql = yield* SqlClient
-  yield* emptyTables
-  yield* sql`CREATE TABLE IF NOT EXISTS business (name text)`
-  yield* sql`TRUNCATE business`
-})
+/** A pipelined client, or one of another kind, for as long as the scope is open. */
+const clientOf = (config: PgPoolConfig, client = PipelinedPgClient.layer) =>
+  Effect.map(Layer.build(Layer.fresh(client(config))), (context) => Context.get(context, SqlClient))
 
 /** What is committed: the business changes, and how many events. */
 const there = Effect.gen(function*() {
@@ -107,7 +105,7 @@ const held = Effect.gen(function*() {
 layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transaction", (it) => {
   it.effect("writes to its connection once for BEGIN and its first statement, and once for its events and COMMIT", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, emit, emitWithKey, sql, transact, writesOf } = yield* pipelined
       const ten = Effect.replicateEffect(emit, 10)
       const cases: ReadonlyArray<readonly [writes: number, Effect.Effect<unknown, unknown, Transaction>]> = [
@@ -130,7 +128,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("sees what it has emitted, in the order of its statements", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { emit, emitAs, sql, transact } = yield* pipelined
       const given = randomUUID()
       const [count, ids, seen] = yield* transact(Effect.gen(function*() {
@@ -147,7 +145,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("writes as many at once as it may, in parts", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, emit, transact, writesOf } = yield* pipelined
       const writes = yield* writesOf(transact(Effect.andThen(change("a"), Effect.replicateEffect(emit, 2500))))
       // BEGIN and the change; twice a thousand; the rest and COMMIT.
@@ -157,7 +155,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("may emit while it reads a stream, and behind it", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, emit, sql, transact } = yield* pipelined
       const events = yield* transact(Effect.gen(function*() {
         yield* change("a")
@@ -171,7 +169,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("is rolled back, and says why, where an event cannot be written: at COMMIT, or at the next statement", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, emit: good, emitBad: emit, sql, transact } = yield* pipelined
       const test = yield* SqlClient
       yield* test`ALTER TABLE zakops.outbox ADD CONSTRAINT none_bad CHECK (event_data->>'title' <> 'bad')`
@@ -195,7 +193,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("cancels a statement that is interrupted, and is rolled back at once", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const test = yield* SqlClient
       const { change, emit, sql, transact } = yield* pipelined
       const wait = sql`UPDATE business SET name = name WHERE name = 'held'`
@@ -219,7 +217,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("loses nothing of what it goes on with, wherever a statement of it was interrupted", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, emit, sql, transact } = yield* pipelined
       let committed = 0
       for (let ops = 4; ops < 110; ops += 3) {
@@ -244,12 +242,9 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("leaves a session that does not give a statement up", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
-      const client = yield* Layer.build(
-        Layer.fresh(PipelinedPgClient.layer({ url: Redacted.make(proxy.url), maxConnections: 1 }))
-      )
-      const sql = Context.get(client, SqlClient)
+      const sql = yield* clientOf({ url: Redacted.make(proxy.url), maxConnections: 1 })
       yield* sql.withTransaction(sql`SELECT 1`)
       const unanswered = Effect.andThen(
         sql`SELECT 1`,
@@ -267,7 +262,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("needs no type of Postgres to be as it comes", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const url = Redacted.make(yield* TestDatabase.DatabaseUrl)
       const types = PgTypes.makeRegistry()
       for (const oid of [16, 23, 25]) {
@@ -276,15 +271,14 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
           decode: () => Result.succeed("strange")
         })
       }
-      const context = yield* Layer.build(Layer.fresh(PipelinedPgClient.layer({ url, types })))
-      const sql = Context.get(context, SqlClient)
+      const sql = yield* clientOf({ url, types })
       yield* sql.withTransaction(sql`INSERT INTO business VALUES ('a')`)
       assert.deepStrictEqual(yield* there, { changes: ["a"], events: 0 })
     }))
 
   it.effect("cancels also where the server has room for no further connection", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const test = yield* SqlClient
       const url = new URL(yield* TestDatabase.DatabaseUrl)
       url.username = `limited_${randomBytes(4).toString("hex")}`
@@ -293,10 +287,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
         test`CREATE ROLE ${test(url.username)} LOGIN CONNECTION LIMIT 2 PASSWORD 'limited'`,
         () => Effect.orDie(test`DROP ROLE ${test(url.username)}`)
       )
-      const client = yield* Layer.build(
-        Layer.fresh(PipelinedPgClient.layer({ url: Redacted.make(url.toString()), maxConnections: 1 }))
-      )
-      const sql = Context.get(client, SqlClient)
+      const sql = yield* clientOf({ url: Redacted.make(url.toString()), maxConnections: 1 })
       yield* sql`SELECT 1`
       const none = yield* Effect.timeoutOption(sql.withTransaction(sql`SELECT pg_sleep(20)`), "200 millis").pipe(
         Effect.timeout("4 seconds")
@@ -307,7 +298,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("gives a statement up that waits for a stream to end, and not the stream", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, sql, transact } = yield* pipelined
       const count = yield* transact(Effect.gen(function*() {
         const read = sql`SELECT n FROM generate_series(1, 2000) AS n`.stream
@@ -323,12 +314,9 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("fails where its connection is lost, at BEGIN or before, as any other", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const proxy = yield* startProxy(yield* TestDatabase.DatabaseUrl)
-      const client = yield* Layer.build(
-        Layer.fresh(PipelinedPgClient.layer({ url: Redacted.make(proxy.url), maxConnections: 1 }))
-      )
-      const sql = Context.get(client, SqlClient)
+      const sql = yield* clientOf({ url: Redacted.make(proxy.url), maxConnections: 1 })
       const change = sql.withTransaction(sql`INSERT INTO business VALUES ('a')`)
       for (const word of ["BEGIN", "INSERT", "COMMIT"]) {
         proxy.cutAt(word, "unheard")
@@ -340,7 +328,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("is rolled back where COMMIT fails, and its connection is as good as new", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const test = yield* SqlClient
       const { change, emit, sql, transact } = yield* pipelined
       yield* test`CREATE TABLE late (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)`
@@ -354,7 +342,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("lets a tracer see each statement", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, emit, transact, writesOf } = yield* pipelined
       const { spans, tracer } = recordingTracer()
       const traced = Effect.provideService(transact(Effect.andThen(change("a"), emit)), Tracer, tracer)
@@ -364,13 +352,10 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("writes only where an ordinary transaction might", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const url = Redacted.make(yield* TestDatabase.DatabaseUrl)
       for (const [, client] of TestDatabase.clients) {
-        const context = yield* Layer.build(
-          Layer.fresh(client({ url, startupParameters: { default_transaction_read_only: "on" } }))
-        )
-        const sql = Context.get(context, SqlClient)
+        const sql = yield* clientOf({ url, startupParameters: { default_transaction_read_only: "on" } }, client)
         const error = yield* Effect.flip(sql.withTransaction(sql`INSERT INTO business VALUES ('a')`))
         assert.strictEqual(sqlState(error), "25006")
         assert.lengthOf(yield* sql.withTransaction(sql`SELECT 1`), 1)
@@ -379,7 +364,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("cancels no other statement than the one that is interrupted", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, sql, transact } = yield* pipelined
       yield* transact(Effect.gen(function*() {
         const first = yield* Effect.forkChild(sql`SELECT pg_sleep(0.5)`, { startImmediately: true })
@@ -393,7 +378,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("is over for whoever still holds it when it has ended, or is at its COMMIT", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, emit, join, sql, transact } = yield* pipelined
       const mayGoOn = yield* Deferred.make<void>()
       const later = <A, E, R>(self: Effect.Effect<A, E, R>) =>
@@ -422,7 +407,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
       yield* transact(Effect.all([change("b"), Effect.sleep("300 millis"), change("c")]))
       assert.strictEqual((yield* Fiber.await(outlives))._tag, "Failure")
       assert.includeMembers((yield* there).changes, ["b", "c"])
-      yield* business
+      yield* emptyBusiness
 
       const slow = yield* slowCommit(0.3)
       const text = yield* sql.withTransaction(Effect.andThen(
@@ -438,7 +423,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("does not cancel what another does, where its own statement had ended by itself", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, sql } = yield* pipelined
       for (let n = 0; n < 30; n++) {
         yield* Effect.ignore(sql.withTransaction(Effect.gen(function*() {
@@ -454,7 +439,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("gives up what was deferred where that waits for a lock, unless it goes with COMMIT", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const test = yield* SqlClient
       const { change, emit, sql, transact } = yield* pipelined
       const waiting = test`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
@@ -483,7 +468,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("fails with why an event could not be written also where that shows in a savepoint of another fiber", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, emitAs, transact } = yield* pipelined
       const taken = yield* transact(emitAs(randomUUID()))
       const error = yield* Effect.flip(transact(Effect.all([
@@ -496,7 +481,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("with a BEGIN of its own is as that says", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, emit, sql, transact } = yield* pipelined
       const level = yield* transact(Effect.gen(function*() {
         yield* change("a")
@@ -510,7 +495,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("writes nothing beside itself where the server has forgotten what was prepared", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, emit, sql, transact } = yield* pipelined
       yield* Effect.replicateEffect(transact(Effect.andThen(change("before"), emit)), 2, { discard: true })
       const exit = yield* Effect.exit(transact(Effect.all([change("a"), sql`DEALLOCATE ALL`, emit])))
@@ -523,7 +508,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("writes nothing when it has been ended behind the client's back", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const { change, emit, sql, transact } = yield* pipelined
       for (const late of [change("b"), emit]) {
         const error = yield* Effect.flip(transact(Effect.all([sql`SELECT 1`, sql`COMMIT`, late])))
@@ -534,7 +519,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a pipelined transactio
 
   it.effect("changes nothing where BEGIN fails, whatever was sent behind it", () =>
     Effect.gen(function*() {
-      yield* business
+      yield* emptyBusiness
       const url = Redacted.make(yield* TestDatabase.DatabaseUrl)
       const insert = ["INSERT INTO business VALUES ('a')", []] as const
       const over = Effect.fnUntraced(function*(readOnly: "on" | "off") {
@@ -568,11 +553,8 @@ describe.skipIf(isMissing)("PgBouncer in transaction mode", () => {
     it.effect("is refused, and the error says what to use there", () =>
       Effect.gen(function*() {
         const url = Redacted.make(yield* startPgBouncer(yield* TestDatabase.DatabaseUrl))
-        const error = yield* Effect.flip(
-          Effect.flatMap(SqlClient, (sql) => sql.withTransaction(sql`SELECT 1`)).pipe(
-            Effect.provide(Layer.fresh(PipelinedPgClient.layer({ url, prepare: false })))
-          )
-        )
+        const sql = yield* clientOf({ url, prepare: false })
+        const error = yield* Effect.flip(sql.withTransaction(sql`SELECT 1`))
         assert.include(serverText(error), "default_transaction_read_only")
       }))
   })

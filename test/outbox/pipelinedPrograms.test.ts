@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 import { DealMade } from "../support/events.ts"
-import { emptyTables, services } from "../support/outbox.ts"
+import { emptyBusiness, services } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 /** What a transaction does, one after another; in savepoints, which are kept or rolled back, as well. */
@@ -61,9 +61,7 @@ layer(Both.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestServ
             const sql = yield* SqlClient
             const { transact } = yield* TransactionalPublisher
             const outbox = yield* Outbox
-            yield* emptyTables
-            yield* sql`CREATE TABLE IF NOT EXISTS business (name text)`
-            yield* sql`TRUNCATE business`
+            yield* emptyBusiness
             const made = yield* DealMade.make({ dealId: "d", title: "t" })
             const log: Array<unknown> = []
             let n = 0

@@ -94,6 +94,14 @@ export const emptyTables = Effect.gen(function*() {
   yield* sql`ALTER TABLE zakops.agent_events ENABLE TRIGGER agent_events_append_only`
 })
 
+/** A table of a business, beside empty ones of the outbox. */
+export const emptyBusiness = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  yield* emptyTables
+  yield* sql`CREATE TABLE IF NOT EXISTS business (name text)`
+  yield* sql`TRUNCATE business`
+})
+
 /** Lets real time pass, also where Effect's clock is a TestClock: for what other fibers and processes do meanwhile. */
 export const moment = (millis: number) => Effect.promise(() => new Promise((resolve) => setTimeout(resolve, millis)))
 

@@ -10,8 +10,7 @@ import * as PgClient from "@effect/sql-pg/PgClient"
 import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as PgPool from "@effect/sql-pg/PgPool"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
-import type * as Config from "effect/Config"
-import { unwrap } from "effect/Config"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -88,7 +87,7 @@ export const layer = (config: PgClient.PgPoolConfig): Layer.Layer<PgClient.PgCli
 export const layerConfig = (
   config: Config.Wrap<PgClient.PgPoolConfig>
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, Config.ConfigError | SqlError> =>
-  PgClient.layerFrom(Effect.flatMap(unwrap(config), make))
+  PgClient.layerFrom(Effect.flatMap(Config.unwrap(config), make))
 
 /** As those of the client. */
 const spanAttributes = (config: PgClient.PgPoolConfig): ReadonlyArray<readonly [string, unknown]> => [

@@ -16,6 +16,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { Connection } from "effect/sql/SqlConnection"
 import { isSqlError, SqlError, UnknownError } from "effect/sql/SqlError"
+import { mostCharacters, mostRows } from "../emitting/insertEntries.ts"
 
 type TransformRows = (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 
@@ -26,10 +27,6 @@ interface Deferred {
   readonly statementsOf: (rows: ReadonlyArray<never>) => ReadonlyArray<CompiledStatement>
   characters: number
 }
-
-/** So much is deferred and then written: what it takes in memory is bounded. */
-const mostRows = 1000
-const mostCharacters = 4_000_000
 
 /** As long as sql-pg waits for a statement to be given up. */
 const patience = "5 seconds"
@@ -80,6 +77,7 @@ export class PipelinedConnection implements Connection {
       const deferred = this.#deferred ??= { rows: [], characters: 0, statementsOf }
       for (const row of rows) deferred.rows.push(row)
       deferred.characters += characters
+      // As much as one statement writes: what it takes in memory is bounded.
       return deferred.rows.length < mostRows && deferred.characters < mostCharacters
         ? Effect.void
         // Within a stream, which has the turn, it would wait for ever.
@@ -207,9 +205,8 @@ export class PipelinedConnection implements Connection {
       if (!isEnded) cancelling.interruptUnsafe()
       return isEnded
     })
-    return Effect.flatMap(Effect.flatMap(Effect.forkDetach(ended), Fiber.join), (isEnded) => {
+    return Effect.map(Effect.flatMap(Effect.forkDetach(ended), Fiber.join), (isEnded) => {
       if (!isEnded) this.#isLost = true
-      return Effect.void
     })
   }
 

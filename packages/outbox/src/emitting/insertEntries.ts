@@ -123,8 +123,9 @@ const manyEntries = 100
  * 35,000 a second, or 0.83 instead of 0.7 of what COPY does).
  */
 export const asArrays = (sql: SqlClient, entries: ReadonlyArray<NewEntry>): Fragment => {
+  const [one] = entries
   const columns = entryColumns.map(([name, type, of]) => {
-    const [first = null] = entries.slice(0, 1).map(of)
+    const first = one === undefined ? null : of(one)
     // Of the ids, too, where one was given twice: some column has to be there.
     const isSame = name !== "id" && entries.length >= manyEntries && entries.every((entry) => of(entry) === first)
     return { name, type, of, isSame, first: first === null ? null : String(first) }
@@ -139,15 +140,18 @@ export const asArrays = (sql: SqlClient, entries: ReadonlyArray<NewEntry>): Frag
       WITH ORDINALITY AS entry (${sql.literal(varying.map(({ name }) => name).join(", "))}, place)) AS entries`
 }
 
-const mostRows = 1000
-const mostCharacters = 4_000_000
+/** What one statement writes at most. */
+export const mostRows = 1000
+export const mostCharacters = 4_000_000
+
+export const charactersOf = ({ data, headers }: NewEntry): number => data.length + headers.length
 
 /** Parts of at most 1,000 entries and, but for a single large one, 4 million characters: Postgres holds a part in memory whole. */
 export const inParts = (entries: ReadonlyArray<NewEntry>): ReadonlyArray<ReadonlyArray<NewEntry>> => {
   const parts: Array<Array<NewEntry>> = []
   let characters = Infinity
   for (const entry of entries) {
-    const size = entry.data.length + entry.headers.length
+    const size = charactersOf(entry)
     const current = parts.at(-1)
     if (current === undefined || current.length === mostRows || characters + size > mostCharacters) {
       parts.push([entry])

@@ -16,7 +16,7 @@ import { makeDirectRecorder } from "./directRecorder.ts"
 import type { NewEntry } from "./Emission.ts"
 import { canDefer, deferredInserts } from "./deferredInserts.ts"
 import type { Written } from "./insertEntries.ts"
-import { insertEntries } from "./insertEntries.ts"
+import { charactersOf, insertEntries } from "./insertEntries.ts"
 import { insertPlain, isPlain } from "./insertPlain.ts"
 import { PipelinedConnection } from "../connecting/PipelinedConnection.ts"
 import { keysOf, lockKeys } from "../claiming/orderingKeys.ts"
@@ -66,7 +66,10 @@ export const writeByMode = Effect.fnUntraced(
       if (
         direct instanceof PipelinedConnection && level[1] === 0 && deferred !== undefined && entries.every(canDefer)
       ) {
-        return Effect.as(direct.defer(entries, charactersOf(entries), deferred), all)
+        return Effect.as(
+          direct.defer(entries, entries.reduce((sum, entry) => sum + charactersOf(entry), 0), deferred),
+          all
+        )
       }
       const [first] = entries
       return first !== undefined && entries.length === 1 && isPlain(first)
@@ -121,8 +124,5 @@ export const writeByMode = Effect.fnUntraced(
       entries.every(({ mode }) => mode === "outbox") ? write(entries) : writeAndPublish(entries)
   }
 )
-
-const charactersOf = (entries: ReadonlyArray<NewEntry>): number =>
-  entries.reduce((sum, { data, headers }) => sum + data.length + headers.length, 0)
 
 const notCompared = (entry: NewEntry): NewEntry => ({ ...entry, mode: "direct" })
