@@ -11,18 +11,10 @@ import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 import { randomUUID } from "node:crypto"
 import { DealMade } from "../support/events.ts"
-import { emptyTables, eventually, moment, services } from "../support/outbox.ts"
+import { emptyTables, eventually, moment, services, waitingForKeys } from "../support/outbox.ts"
 import * as TestDatabase from "../support/TestDatabase.ts"
 
 const Live = services().pipe(Layer.provideMerge(EventLog.layerPublisher), Layer.provideMerge(TestDatabase.layer))
-
-/** How many wait for the lock of a key. */
-const waiting = Effect.gen(function*() {
-  const sql = yield* SqlClient
-  const rows = yield* sql`SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
-  return rows.length
-})
 
 /** One transaction: the keys that it emits to, in order, with pauses in milliseconds. */
 const Session = Schema.Struct({
@@ -62,7 +54,7 @@ layer(Live, { excludeTestServices: true })("events with an ordering key", (it) =
         })))
         yield* Deferred.await(emitted)
         const second = yield* Effect.forkChild(transact(emit("a")))
-        yield* eventually(Effect.map(waiting, (count) => count === 1))
+        yield* eventually(Effect.map(waitingForKeys, (count) => count === 1))
         // Another key does not wait, nor does an event without one.
         yield* transact(emit("b"))
         assert.isUndefined(second.pollUnsafe())
@@ -88,7 +80,7 @@ layer(Live, { excludeTestServices: true })("events with an ordering key", (it) =
       })))
       yield* Deferred.await(locked)
       const ours = yield* Effect.forkChild(transact(emit("deal/7")))
-      yield* eventually(Effect.map(waiting, (count) => count === 1))
+      yield* eventually(Effect.map(waitingForKeys, (count) => count === 1))
       yield* Deferred.succeed(mayEnd, void 0)
       yield* Fiber.join(plain)
       yield* Fiber.join(ours)

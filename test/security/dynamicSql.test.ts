@@ -28,7 +28,7 @@ const find = (pattern: RegExp): ReadonlyArray<Finding> =>
 const patterns = {
   /** `sql.literal` of anything but a text that stands there, without a hole in it. */
   literal: /\bsql\.literal\((?!\s*"[^"]*"\s*\))(?!\s*`[^`$]*`\s*\))[^)]*\)?/g,
-  unsafe: /\.unsafe\([^)]*\)?/g,
+  unsafe: /\.unsafe(<[^(]*>)?\([^)]*\)?/g,
   /** SQL in a text with holes that is no statement's own template: the tag sql is missing. */
   template:
     /(?<!sql(?:<[^`]*>)?)`\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|GRANT|REVOKE|TRUNCATE|LOCK|WITH|SET)\b[^`]*\$\{[^`]*`/g
@@ -62,7 +62,9 @@ const reviewed: Readonly<Record<string, string>> = {
   "packages/outbox/src/claiming/nextDueTime.ts": "constants",
   "packages/outbox/src/delivering/settleEntries.ts": "a choice between constants",
   "packages/outbox/src/delivering/settleFailedInPlace.ts": "constants",
-  "packages/outbox/src/emitting/insertEntries.ts": "a choice between constants",
+  "packages/outbox/src/connecting/compiledOnce.ts": "the text of a template, put together by the client",
+  "packages/outbox/src/emitting/insertEntries.ts": "choices between constants",
+  "packages/outbox/src/emitting/insertOne.ts": "constants",
   "packages/outbox/src/routing/routedEntries.ts": "constants",
   "packages/outbox/src/routing/stateOfEvent.ts": "constants",
   "packages/outbox/src/routing/countDestinations.ts": "constants",
@@ -114,6 +116,7 @@ describe("the sources", () => {
   it("are searched by patterns that find what they are for", () => {
     const finds = (pattern: RegExp, code: string) => code.search(pattern) >= 0
     assert.isTrue(finds(patterns.unsafe, "sql.unsafe(`SELECT ${name}`)"))
+    assert.isTrue(finds(patterns.unsafe, "sql.unsafe<{ name: string }>(`SELECT ${name}`)"))
     assert.isTrue(finds(patterns.literal, "sql.literal(name)"))
     assert.isTrue(finds(patterns.literal, "sql.literal(`\"${name}\"`)"))
     assert.isFalse(finds(patterns.literal, `sql.literal("entries")`))

@@ -83,6 +83,14 @@ export const loggedIds = Effect.gen(function*() {
   return rows.map((row) => row.id)
 })
 
+/** How many wait for the lock of an ordering key. */
+export const waitingForKeys = Effect.gen(function*() {
+  const sql = yield* SqlClient
+  const rows = yield* sql`SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+  return rows.length
+})
+
 /** Leaves the tables as they were made. The log refuses to be emptied, so its trigger is set aside. */
 export const emptyTables = Effect.gen(function*() {
   const sql = yield* SqlClient

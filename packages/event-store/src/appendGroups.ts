@@ -3,7 +3,7 @@ import type { Database } from "@zakops/migrations/Database"
 import type { NewEntry } from "@zakops/outbox/emitting/Emission"
 import { asArrays, insertFrom } from "@zakops/outbox/emitting/insertEntries"
 import * as Effect from "effect/Effect"
-import { logColumns } from "./appendEvents.ts"
+import { logColumns } from "./logColumns.ts"
 import type { ExpectedVersion, StreamId } from "./StreamId.ts"
 
 export interface Append {

@@ -104,7 +104,9 @@ export const gatherAppends = Effect.fnUntraced(function*(db: Database, alone: Ap
   let company = 1
   /** The streams of the statements under way: another one would wait for their locks. */
   const moving = new Set<string>()
-  const wake = () => void Queue.offerUnsafe(wakeups, void 0)
+  const wake = () => {
+    if (waiting.length > 0) Queue.offerUnsafe(wakeups, void 0)
+  }
 
   /** Takes a lane for a statement that moves the streams. */
   const occupy = (streams: ReadonlyArray<StreamId>): Lane => {

@@ -22,8 +22,8 @@ const over = (client: typeof PgClient.layer) => {
   const open = (url: string, connections: number) =>
     ours(url, { publisher: EventLog.layerPublisher, connections, client })
 
-  /** As the README shows it, with so many events one after another. */
-  const emit = (events: number): OpenEmitter => (url, connections) =>
+  /** As the README shows it, with so many events one after another; ordered by their deals or not. */
+  const emit = (events: number, ordered = false): OpenEmitter => (url, connections) =>
     Effect.gen(function*() {
       const services = yield* open(url, connections)
       const sql = Context.get(services, SqlClient)
@@ -31,7 +31,8 @@ const over = (client: typeof PgClient.layer) => {
       const { transact } = Context.get(services, TransactionalPublisher)
       const emitOne = (n: number) => {
         const data = payload(n)
-        return Effect.flatMap(DealPriced.make(data), (event) => outbox.emit(event, { correlationId: data.dealId }))
+        const options = { correlationId: data.dealId, orderingKey: ordered ? data.dealId : undefined }
+        return Effect.flatMap(DealPriced.make(data), (event) => outbox.emit(event, options))
       }
       return (n) => {
         const emitted = events === 1

@@ -13,6 +13,7 @@ import { emitAllRace } from "./emitAll.ts"
 
 const ours = "zakops"
 const oursPipelined = "zakops, pipelined"
+const oursOrdered = "zakops, with a key"
 const hand = "INSERT by hand"
 const handPipelined = "INSERT by hand, pipelined"
 
@@ -28,6 +29,7 @@ const oneEach = (callers: number, size: number, goals: ReadonlyArray<Goal>): Rac
   contestants: [
     emitting(callers, { name: ours, settings }, plain.emit(1)),
     emitting(callers, { name: oursPipelined, settings: pipelinedSettings }, pipelined.emit(1)),
+    emitting(callers, { name: oursOrdered, settings: "the same with an ordering key of its own" }, plain.emit(1, true)),
     emitting(callers, {
       name: hand,
       settings: "the same row through the same sql-pg, nothing validated, nobody woken",

@@ -23,6 +23,10 @@ export const lockedKeys = ({ schema, sql }: Database, keys: ReadonlyArray<string
     ) AS locks
   ) AS taken) AS locked`
 
+/** As `lockedKeys`, of one key. */
+export const lockedKey = ({ schema, sql }: Database, key: unknown): Fragment =>
+  sql`(SELECT pg_advisory_xact_lock(hashtext(${`${schema}.outbox`}), hashtext(${key}::text) & 4095))`
+
 /**
  * Locks the keys in a statement of its own, until the end of the transaction: for what is written in several, whose locks would otherwise
  * be taken statement by statement, and so in no order.

@@ -1,9 +1,10 @@
 /** Writes the entries that a `PipelinedConnection` has deferred, of whatever number of emits they are. */
 import type { Database } from "@zakops/migrations/Database"
+import { fixedTime } from "../connecting/compiledOnce.ts"
 import type { CompiledStatement } from "../connecting/PipelinedConnection.ts"
 import type { NewEntry } from "./Emission.ts"
 import { asRelation, inParts, insertFrom } from "./insertEntries.ts"
-import { isPlain, plainStatement } from "./insertPlain.ts"
+import { compiledInsert } from "./insertOne.ts"
 
 /**
  * What can be written as late as with COMMIT: nobody is to be asked whether, and no other transaction has to be waited for, which might have
@@ -16,12 +17,14 @@ export const canDefer = (entry: NewEntry): boolean =>
 export const deferredInserts = (
   db: Database
 ): ((entries: ReadonlyArray<NewEntry>) => ReadonlyArray<CompiledStatement>) | undefined => {
-  const plain = plainStatement(db)
-  if (plain === undefined) return undefined
+  const time = fixedTime(db)
+  if (time === undefined) return undefined
+  const compiledOne = compiledInsert(db)
   return (entries) => {
     const [first] = entries
-    return first !== undefined && entries.length === 1 && isPlain(first)
-      ? [plain.of(first)]
-      : inParts(entries).map((part) => db.sql`${insertFrom(db, asRelation(db.sql, part), plain.time, part)}`.compile())
+    const one = first !== undefined && entries.length === 1 ? compiledOne(first) : undefined
+    return one !== undefined
+      ? [one]
+      : inParts(entries).map((part) => db.sql`${insertFrom(db, asRelation(db.sql, part), time, part)}`.compile())
   }
 }

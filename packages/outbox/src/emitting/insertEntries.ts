@@ -39,6 +39,11 @@ const insertInParts = (db: Database) => {
   })
 }
 
+/** The columns that are written as they are given. */
+export const writtenColumns =
+  "id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, trace_id, " +
+  "headers, max_attempts, retry_waits, ordering_key, on_dead, expires_at"
+
 /**
  * The statement that writes the rows of `relation`, with the columns of `asRelation`, as entries; those that are only published directly
  * are left out. `entries` tells which keys there are to be locked, and whether all are to be written.
@@ -50,10 +55,7 @@ export const insertFrom = (
   entries: ReadonlyArray<NewEntry>
 ): Fragment => {
   const { sql, table } = db
-  const columns = sql.literal(
-    `id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data, trace_id, headers, max_attempts,
-      retry_waits, ordering_key, on_dead, expires_at`
-  )
+  const columns = sql.literal(writtenColumns)
   const written = entries.filter(({ mode }) => mode !== "direct")
   const keys = keysOf(written)
   const locked = keys.length === 0 ? sql.literal("") : sql`, ${lockedKeys(db, keys)}`
@@ -96,7 +98,7 @@ const texts = (entries: ReadonlyArray<NewEntry>, of: (entry: NewEntry) => string
 }
 
 /** Name and type of each column of an entry, and its value. */
-const entryColumns: ReadonlyArray<readonly [string, string, (entry: NewEntry) => string | number | null]> = [
+export const entryColumns: ReadonlyArray<readonly [string, string, (entry: NewEntry) => string | number | null]> = [
   ["id", "uuid", ({ id }) => id],
   ["correlation_id", "uuid", ({ correlationId }) => correlationId],
   ["aggregate_type", "text", ({ aggregateType }) => aggregateType],

@@ -17,7 +17,7 @@ import type { NewEntry } from "./Emission.ts"
 import { canDefer, deferredInserts } from "./deferredInserts.ts"
 import type { Written } from "./insertEntries.ts"
 import { charactersOf, insertEntries } from "./insertEntries.ts"
-import { insertPlain, isPlain } from "./insertPlain.ts"
+import { insertOne } from "./insertOne.ts"
 import { PipelinedConnection } from "../connecting/PipelinedConnection.ts"
 import { keysOf, lockKeys } from "../claiming/orderingKeys.ts"
 import { inOwnTransaction } from "./ownTransaction.ts"
@@ -34,7 +34,7 @@ export const writeByMode = Effect.fnUntraced(
   function*(db: Database, publisher: External | Transactional, notice: CommitNotice) {
     const { sql } = db
     const insert = insertEntries(db)
-    const insertOne = insertPlain(db)
+    const insertSingle = insertOne(db)
     const deferred = deferredInserts(db)
     const lock = lockKeys(db)
     const publish = publishDirectly(db, publisher, yield* Routes, yield* makeDirectRecorder(db))
@@ -72,8 +72,8 @@ export const writeByMode = Effect.fnUntraced(
         )
       }
       const [first] = entries
-      return first !== undefined && entries.length === 1 && isPlain(first)
-        ? Effect.as(insertOne(first, direct), all)
+      return first !== undefined && entries.length === 1 && first.dedupe === null
+        ? Effect.as(insertSingle(first, direct), all)
         : insert(entries)
     }
 

@@ -1,0 +1,44 @@
+/**
+ * Statements whose text is put together once: on hot paths, where a template that is put together for each run costs the client as much as
+ * everything else it does for the statement.
+ */
+import type { Database } from "@zakops/migrations/Database"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Fragment, Statement } from "effect/sql/Statement"
+import type { CompiledStatement } from "./PipelinedConnection.ts"
+
+/** Stands in a template for a value of what the statement is run with. */
+export type ValueOf<Input> = (of: (input: Input) => unknown) => unknown
+
+export interface CompiledOnce<Input, Row> {
+  /** As any statement of the client, with a span. */
+  readonly run: (input: Input) => Effect.Effect<ReadonlyArray<Row>, SqlError>
+  /** Undefined where the time is not the database's own, and has to be asked for each time. */
+  readonly compiled: ((input: Input) => CompiledStatement) | undefined
+}
+
+/** The expression for "now", where it is the same words each time. Another clock's is a parameter. */
+export const fixedTime = ({ now }: Database): Fragment | undefined =>
+  Exit.isExit(now) && Exit.isSuccess(now) ? now.value as Fragment : undefined
+
+/** @param statement a template; each value in it that is not always the same comes from `value` */
+export const compiledOnce = <Input, Row extends object = object>(
+  db: Database,
+  statement: (value: ValueOf<Input>, time: Fragment) => Statement<Row>
+): CompiledOnce<Input, Row> => {
+  const time = fixedTime(db)
+  if (time === undefined) {
+    return {
+      run: (input) => Effect.flatMap(db.now, (time) => statement((of) => of(input), time)),
+      compiled: undefined
+    }
+  }
+  const [text, values] = statement((of) => of, time).compile()
+  const compiled = (input: Input): CompiledStatement => [
+    text,
+    values.map((value) => typeof value === "function" ? value(input) : value)
+  ]
+  return { run: (input) => db.sql.unsafe<Row>(...compiled(input)), compiled }
+}
