@@ -11,6 +11,8 @@ export interface Proxy {
    * Cuts the connection that says `word` next: when the server has answered it (`answered`), or before the server gets to hear it. Once.
    */
   readonly cutAt: (word: string, when: "answered" | "unheard") => void
+  /** Nothing comes back any more on the connection that says `word` next. Once. */
+  readonly deafenAt: (word: string) => void
   /** From now on nothing comes back on the connections that are open. New ones work. */
   readonly deafen: () => void
   /** From now on every answer comes later by so many milliseconds, as from a server that is that far away. */
@@ -36,7 +38,7 @@ export const startProxy = (url: string): Effect.Effect<Proxy, never, Scope.Scope
     const open = new Set<{ readonly client: Socket; readonly server: Socket; deaf: boolean }>()
     let latency = 0
     let isShut = false
-    let cut: { readonly word: string; readonly when: "answered" | "unheard" } | undefined
+    let cut: { readonly word: string; readonly when: "answered" | "unheard" | "deaf" } | undefined
     const server = createServer({ noDelay: true }, (client) => {
       if (isShut) return void client.on("error", () => {}).destroy()
       const upstream = connect({ port: Number(target.port || 5432), host: target.hostname, noDelay: true })
@@ -53,7 +55,8 @@ export const startProxy = (url: string): Effect.Effect<Proxy, never, Scope.Scope
           const { when } = cut
           cut = undefined
           if (when === "unheard") return end()
-          cutOnAnswer = true
+          if (when === "deaf") pair.deaf = true
+          else cutOnAnswer = true
         }
         upstream.write(data)
       })
@@ -85,6 +88,9 @@ export const startProxy = (url: string): Effect.Effect<Proxy, never, Scope.Scope
       url: through.toString(),
       cutAt: (word, when) => {
         cut = { word, when }
+      },
+      deafenAt: (word) => {
+        cut = { word, when: "deaf" }
       },
       deafen: () => {
         for (const pair of open) pair.deaf = true

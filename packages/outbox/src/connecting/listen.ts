@@ -75,7 +75,11 @@ export const listen = Effect.fnUntraced(function*(
       ),
       reconnect
     )
-    const notifications = yield* connection.listen(channel)
+    // A network that falls silent here would be waited for until TCP gives it up, which takes a quarter of an hour.
+    const notifications = yield* Effect.timeoutOrElse(connection.listen(channel), {
+      duration: callTimeout,
+      orElse: () => new Deaf()
+    })
     const heard = yield* Queue.sliding<void>(1)
     onState(true)
     yield* Effect.acquireRelease(connected(1), () => connected(0))
@@ -107,7 +111,7 @@ export const listen = Effect.fnUntraced(function*(
     Effect.catch((error) =>
       Effect.logWarning(
         error instanceof Deaf
-          ? `no longer hearing anything on ${channel}, connecting again: is there a pooler in between? (OUTBOX_POOLER, DIRECT_URL)`
+          ? `not hearing anything on ${channel}, connecting again: is there a pooler in between? (OUTBOX_POOLER, DIRECT_URL)`
           : `no longer listening on ${channel}, connecting again: ${SqlErrors.serverText(error)}`
       )
     ),
