@@ -4,12 +4,15 @@ import * as EventLog from "@zakops/event-store/EventLog"
 import { EventStore } from "@zakops/event-store/EventStore"
 import type { ExpectedVersion } from "@zakops/event-store/StreamId"
 import type { AppendOptions } from "@zakops/event-store/toStreamEntries"
+import * as EventDefinition from "@zakops/events/EventDefinition"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
+import * as Statement from "effect/sql/Statement"
 import { Added } from "../support/counter.ts"
 import { newStream } from "../support/counterStreams.ts"
 import { eventually, services, waitingForKeys } from "../support/outbox.ts"
@@ -22,6 +25,8 @@ const Live = EventStore.layer.pipe(
 )
 
 const Options = Schema.Struct({
+  onDead: Schema.Literals(["block", "skip"]),
+  retry: Schema.Boolean,
   orderingKey: Schema.UndefinedOr(Schema.NullOr(Schema.Literals(["k", "ключ"]))),
   maxAttempts: Schema.UndefinedOr(Schema.Literals([1, 9])),
   delay: Schema.UndefinedOr(Schema.Literal("1 hour")),
@@ -32,7 +37,15 @@ const Options = Schema.Struct({
 /** Without events, or with two. */
 const Place = Schema.Literals(["any", "any of some", "noStream", "streamExists", 0, 2])
 
-const optionsOf = ({ expiresAt, headers, ...options }: typeof Options.Type): AppendOptions => ({
+/** What is said of it by its definition. */
+const definitionOf = ({ onDead, retry }: typeof Options.Type) =>
+  EventDefinition.make("counter.changed", {
+    aggregateType: "counter",
+    payload: Schema.Struct({ by: Schema.Int }),
+    delivery: { onDead, retry: retry ? Schedule.spaced("7 seconds") : undefined }
+  })
+
+const optionsOf = ({ expiresAt, headers, onDead: _, retry: __, ...options }: typeof Options.Type): AppendOptions => ({
   ...options,
   expiresAt: expiresAt === undefined ? undefined : new Date(expiresAt),
   headers: headers === undefined ? undefined : { [headers]: "7" }
@@ -47,7 +60,7 @@ layer(Live, { excludeTestServices: true })("an event that is appended alone", (i
         const { write } = yield* EventStore
         const sql = yield* SqlClient
         const options = optionsOf(some)
-        const event = yield* Added.make({ by })
+        const event = yield* definitionOf(some).make({ by })
         const expected: ExpectedVersion = place === "any of some" ? "any" : place
         const written = yield* Effect.forEach([1, 2], (count) =>
           Effect.gen(function*() {
@@ -74,6 +87,22 @@ layer(Live, { excludeTestServices: true })("an event that is appended alone", (i
         assert.deepStrictEqual(written[0], written[1])
       })
   )
+
+  it.effect("is written by a statement that the program may transform", () =>
+    Effect.gen(function*() {
+      const { write } = yield* EventStore
+      const sql = yield* SqlClient
+      const event = yield* Added.make({ by: 1 })
+      const stream = newStream()
+      const append = (expected: ExpectedVersion, tenant: string | null) =>
+        Effect.provideService(
+          write(stream, expected, [event]),
+          Statement.CurrentTransformer,
+          (statement) => Effect.succeed(sql`${statement} WHERE ${tenant}::text IS NOT NULL`)
+        )
+      yield* append("noStream", "me")
+      assert.strictEqual((yield* append(1, "me")).version, 2)
+    }))
 
   it.effect("waits for the lock of its key, and is numbered behind what was written under it", () =>
     Effect.gen(function*() {

@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as Statement from "effect/sql/Statement"
 import { Tracer } from "effect/Tracer"
 import { randomUUID } from "node:crypto"
 import { DealMade } from "../support/events.ts"
@@ -73,6 +74,25 @@ for (const [name, client] of TestDatabase.clients) {
           Effect.ignore(transact(Effect.andThen(emitDeals(3), Effect.fail("no"))))
         ]))
         assert.deepStrictEqual((yield* entries).map((row) => row.id), [...before, ...after])
+      }))
+
+    it.effect("is seen by who transforms all statements of the program", () =>
+      Effect.gen(function*() {
+        const { outbox, transact } = yield* setUp
+        const made = yield* event
+        let seen = 0
+        const countInserts = (statement: Statement.Statement<unknown>) =>
+          Effect.sync(() => {
+            if (statement.compile()[0].includes(`INSERT INTO "zakops"."outbox"`)) seen++
+            return statement
+          })
+        yield* transact(Effect.gen(function*() {
+          yield* outbox.emit(made, { correlationId })
+          yield* outbox.emit(made, { correlationId, orderingKey: "k" })
+          yield* outbox.emitAll([{ event: made, correlationId }, { event: made, correlationId }])
+        })).pipe(Effect.provideService(Statement.CurrentTransformer, countInserts))
+        assert.strictEqual(seen, 3)
+        assert.lengthOf(yield* entries, 4)
       }))
 
     it.effect("joins the transaction that somebody else has opened, and says so where there is none", () =>

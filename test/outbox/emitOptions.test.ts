@@ -87,6 +87,7 @@ layer(Live)("the options of emit", (it) => {
         [
           {},
           { orderBy: "aggregate", onDead: "skip", maxAttempts: 9 },
+          { onDead: "skip" },
           { retry },
           { retry, maxAttempts: 2 },
           { retry: Schedule.exponential("1 second").pipe(Schedule.upTo({ times: 4 })), maxAttempts: 9 },
@@ -100,6 +101,7 @@ layer(Live)("the options of emit", (it) => {
         [
           { max_attempts: 5, on_dead: "block", retry_waits: null },
           { max_attempts: 9, on_dead: "skip", retry_waits: null },
+          { max_attempts: 5, on_dead: "skip", retry_waits: null },
           // Two waits are three attempts.
           { max_attempts: 3, on_dead: "block", retry_waits: [2000] },
           { max_attempts: 2, on_dead: "block", retry_waits: [2000] },

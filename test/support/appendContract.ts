@@ -135,11 +135,13 @@ export const appendContract = (it: Vitest.MethodsNonLive<EventStore>) => {
       assert.deepInclude({ ...nothing }, { _tag: "InvalidEvent", field: "events" })
     }))
 
-  it.effect.each([-1, NaN, Infinity, 1.5, 2 ** 53])(
-    "refuses %d as an expected version, by the field's name, alone and among others",
-    (expected) =>
+  it.effect.each([-1, NaN, Infinity, 1.5, 2 ** 53, "1", 1n, null, undefined] as ReadonlyArray<unknown>)(
+    "refuses %s as an expected version, by the field's name, alone and among others",
+    (given) =>
       Effect.gen(function*() {
         const { append, transact, write } = yield* EventStore
+        // A program in JavaScript may give anything.
+        const expected = given as ExpectedVersion
         const stream = newStream()
         const events = yield* adds(1)
         yield* write(stream, "noStream", events)

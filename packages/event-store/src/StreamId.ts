@@ -20,11 +20,22 @@ export const toKey = ({ aggregateId, aggregateType }: StreamId): string => JSON.
  */
 export type ExpectedVersion = number | "any" | "noStream" | "streamExists"
 
-/** What is wrong with an expectation, if anything: words that follow its name. Postgres would take -1 or NaN for something else. */
-export const problemOfExpected = (expected: ExpectedVersion): string | undefined =>
-  typeof expected !== "number" || (Number.isSafeInteger(expected) && expected >= 0)
-    ? undefined
-    : `is ${expected}, and a version is a whole number from 0 up`
+/**
+ * What is wrong with an expectation, if anything: words that follow its name. Postgres would take -1 or NaN for something else, and a program
+ * in JavaScript may give anything.
+ */
+export const problemOfExpected = (expected: ExpectedVersion): string | undefined => {
+  switch (expected) {
+    case "any":
+    case "noStream":
+    case "streamExists":
+      return undefined
+    default:
+      return Number.isSafeInteger(expected) && expected >= 0
+        ? undefined
+        : `is ${String(expected)}, and a version is a whole number from 0 up`
+  }
+}
 
 /** Somebody else has appended in between, or the stream is (not) there. Nothing was written, and the transaction is usable. */
 export class WrongExpectedVersion extends Schema.TaggedError<WrongExpectedVersion>()("WrongExpectedVersion", {

@@ -3,7 +3,7 @@ import type { Database } from "@zakops/migrations/Database"
 import type { NewEntry } from "@zakops/outbox/emitting/Emission"
 import { asRelation, insertFrom } from "@zakops/outbox/emitting/insertEntries"
 import * as Effect from "effect/Effect"
-import { appendOne, isUsual } from "./appendOne.ts"
+import { appendOne, canAppendOne } from "./appendOne.ts"
 import { logColumns } from "./logColumns.ts"
 import { expectationOf, moveStream } from "./moveStream.ts"
 import type { ExpectedVersion, StreamId } from "./StreamId.ts"
@@ -21,13 +21,13 @@ export const appendEvents = (db: Database, queue: boolean) => {
   const { now, sql, table } = db
   const columns = logColumns(sql)
   const findStream = streamState(db)
-  const appendUsual = appendOne(db)
+  const appendSingle = appendOne(db)
 
   const append = Effect.fnUntraced(
     function*(stream: StreamId, expected: ExpectedVersion, entries: ReadonlyArray<NewEntry>) {
       const [first] = entries
-      if (queue && entries.length === 1 && first !== undefined && isUsual(first)) {
-        return (yield* appendUsual({ stream, expected, entry: first }))[0]?.version
+      if (queue && entries.length === 1 && first !== undefined && canAppendOne(first)) {
+        return (yield* appendSingle({ stream, expected, entry: first }))[0]?.version
       }
       const time = yield* now
       const count = entries.length

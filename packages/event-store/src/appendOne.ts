@@ -8,7 +8,7 @@ import type { Database } from "@zakops/migrations/Database"
 import { lockedKey } from "@zakops/outbox/claiming/orderingKeys"
 import { compiledOnce } from "@zakops/outbox/connecting/compiledOnce"
 import type { NewEntry } from "@zakops/outbox/emitting/Emission"
-import { isPlain } from "@zakops/outbox/emitting/insertOne"
+import { isPlain, isUsual } from "@zakops/outbox/emitting/insertOne"
 import type * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import { logColumns } from "./logColumns.ts"
@@ -16,7 +16,7 @@ import type { Expectation } from "./moveStream.ts"
 import { expectationOf, moveStream } from "./moveStream.ts"
 import type { ExpectedVersion, StreamId } from "./StreamId.ts"
 
-interface Append {
+interface OneAppend {
   readonly stream: StreamId
   readonly expected: ExpectedVersion
   readonly entry: NewEntry
@@ -26,28 +26,28 @@ interface Moved {
   readonly version: number
 }
 
-/** Whether `appendOne` can write it: to the outbox as well. */
-export const isUsual = (entry: NewEntry): boolean =>
-  isPlain(entry.orderingKey === null ? entry : { ...entry, orderingKey: null })
+/** Whether `appendOne` can write the entry, which it puts into the outbox. */
+export const canAppendOne = (entry: NewEntry): boolean =>
+  isPlain(entry) || (isUsual(entry) && entry.orderingKey !== null)
 
 /** Gives the stream's new version, in one row; none where it is not as expected, or the last writer was younger. */
 export const appendOne = (db: Database) => {
-  const [keyless, keyed] = [statements(db, false), statements(db, true)]
-  return (append: Append): Effect.Effect<ReadonlyArray<Moved>, SqlError> =>
-    (append.entry.orderingKey === null ? keyless : keyed)[expectationOf(append.expected)].run(append)
+  const [unordered, ordered] = [byExpectation(db, false), byExpectation(db, true)]
+  return (append: OneAppend): Effect.Effect<ReadonlyArray<Moved>, SqlError> =>
+    (append.entry.orderingKey === null ? unordered : ordered)[expectationOf(append.expected)].run(append)
 }
 
-const statements = (db: Database, keyed: boolean) => ({
-  any: statement(db, keyed, "any"),
-  noStream: statement(db, keyed, "noStream"),
-  streamExists: statement(db, keyed, "streamExists"),
-  version: statement(db, keyed, "version")
+const byExpectation = (db: Database, ordered: boolean) => ({
+  any: statementFor(db, ordered, "any"),
+  noStream: statementFor(db, ordered, "noStream"),
+  streamExists: statementFor(db, ordered, "streamExists"),
+  version: statementFor(db, ordered, "version")
 })
 
-const statement = (db: Database, keyed: boolean, expectation: Expectation) => {
+const statementFor = (db: Database, ordered: boolean, expectation: Expectation) => {
   const { sql, table } = db
   const columns = logColumns(sql)
-  return compiledOnce<Append, Moved>(db, (value, time) => {
+  return compiledOnce<OneAppend, Moved>(db, (value, time) => {
     const of = (get: (entry: NewEntry) => unknown) => value(({ entry }) => get(entry))
     const key = of(({ orderingKey }) => orderingKey)
     const move = moveStream(db, expectation, {
@@ -56,7 +56,7 @@ const statement = (db: Database, keyed: boolean, expectation: Expectation) => {
       expected: value(({ expected }) => expected),
       by: sql.literal("1")
     })
-    const order = keyed
+    const order = ordered
       ? {
         values: sql`, ${key}::text AS ordering_key, ${of(({ onDead }) => onDead)}::varchar AS on_dead`,
         columns: sql.literal(", ordering_key, on_dead"),

@@ -11,7 +11,7 @@ export const expectationOf = (expected: ExpectedVersion): Expectation => {
   return typeof expected === "number" ? "version" : expected
 }
 
-/** Values of a statement, or what stands for them where it is put together once. `expected` is read only where a version is. */
+/** Values of a statement, or what stands for them where it is put together once. `expected` is read only where a version is expected. */
 export interface Move {
   readonly aggregateType: unknown
   readonly aggregateId: unknown

@@ -17,10 +17,9 @@ import * as Stream from "effect/Stream"
 import type { Connection } from "effect/sql/SqlConnection"
 import { isSqlError, SqlError, UnknownError } from "effect/sql/SqlError"
 import { mostCharacters, mostRows } from "../emitting/insertEntries.ts"
+import type { CompiledStatement } from "./compiledOnce.ts"
 
 type TransformRows = (<A extends object>(row: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
-
-export type CompiledStatement = readonly [text: string, params: ReadonlyArray<unknown>]
 
 interface Deferred {
   readonly rows: Array<unknown>

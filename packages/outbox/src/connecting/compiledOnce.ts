@@ -7,9 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment, Statement } from "effect/sql/Statement"
-import type { CompiledStatement } from "./PipelinedConnection.ts"
+import { CurrentTransformer } from "effect/sql/Statement"
 
-/** Stands in a template for a value of what the statement is run with. */
+export type CompiledStatement = readonly [text: string, params: ReadonlyArray<unknown>]
+
+/**
+ * Stands in a template for a value of what the statement is run with: for a parameter, and nothing else. A template that looked at it would
+ * decide once for all runs.
+ */
 export type ValueOf<Input> = (of: (input: Input) => unknown) => unknown
 
 export interface CompiledOnce<Input, Row> {
@@ -40,5 +45,14 @@ export const compiledOnce = <Input, Row extends object = object>(
     text,
     values.map((value) => typeof value === "function" ? value(input) : value)
   ]
-  return { run: (input) => db.sql.unsafe<Row>(...compiled(input)), compiled }
+  return {
+    // A transformer may add parameters, which Effect would number from 1 again behind a text that has some.
+    run: (input) =>
+      Effect.flatMap(
+        CurrentTransformer,
+        (transformer) =>
+          transformer === undefined ? db.sql.unsafe<Row>(...compiled(input)) : statement((of) => of(input), time)
+      ),
+    compiled
+  }
 }

@@ -1,7 +1,7 @@
 /** Writes the entries that a `PipelinedConnection` has deferred, of whatever number of emits they are. */
 import type { Database } from "@zakops/migrations/Database"
+import type { CompiledStatement } from "../connecting/compiledOnce.ts"
 import { fixedTime } from "../connecting/compiledOnce.ts"
-import type { CompiledStatement } from "../connecting/PipelinedConnection.ts"
 import type { NewEntry } from "./Emission.ts"
 import { asRelation, inParts, insertFrom } from "./insertEntries.ts"
 import { compiledInsert } from "./insertOne.ts"

@@ -5,6 +5,7 @@ import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 import type { NewEntry } from "./Emission.ts"
+import type { ValueOf } from "../connecting/compiledOnce.ts"
 import { insertDeduplicated } from "./insertDeduplicated.ts"
 import { keysOf, lockedKeys, lockKeys } from "../claiming/orderingKeys.ts"
 
@@ -74,17 +75,14 @@ export const insertFrom = (
  */
 export const asRelation = (sql: SqlClient, entries: ReadonlyArray<NewEntry>): Fragment => {
   const [entry] = entries
-  return entries.length === 1 && entry !== undefined ? asRow(sql, entry) : asArrays(sql, entries)
+  return entries.length === 1 && entry !== undefined ? asRow(sql, (of) => of(entry)) : asArrays(sql, entries)
 }
 
-const asRow = (sql: SqlClient, entry: NewEntry): Fragment =>
-  sql`(SELECT ${entry.id}::uuid AS id, ${entry.correlationId}::uuid AS correlation_id, ${entry.aggregateType}::varchar AS aggregate_type,
-    ${entry.aggregateId}::varchar AS aggregate_id, ${entry.eventType}::varchar AS event_type, ${entry.schemaVersion}::int AS schema_version,
-    ${entry.data}::jsonb AS event_data, ${entry.traceId}::uuid AS trace_id, ${entry.headers}::jsonb AS headers,
-    ${entry.maxAttempts}::int AS max_attempts, ${asArray(entry.retryWaits)}::float8[] AS retry_waits,
-    ${entry.orderingKey}::text AS ordering_key, ${entry.onDead}::varchar AS on_dead, ${entry.expiresAt}::timestamptz AS expires_at,
-    ${entry.deliverAt}::timestamptz AS deliver_at, ${entry.delay}::float8 AS delay,
-    ${entry.mode}::text AS mode, 0::bigint AS seq) AS entries`
+/** As `asRelation`, of one entry: `value` gives what stands for a value of it. */
+export const asRow = (sql: SqlClient, value: ValueOf<NewEntry>): Fragment => {
+  const columns = entryColumns.map(([name, type, of]) => sql`${value(of)}${sql.literal(`::${type} AS ${name}`)}`)
+  return sql`(SELECT ${sql.csv(columns)}, 0::bigint AS seq) AS entries`
+}
 
 const asArray = (numbers: ReadonlyArray<number> | null) => numbers === null ? null : `{${numbers.join()}}`
 
@@ -98,7 +96,7 @@ const texts = (entries: ReadonlyArray<NewEntry>, of: (entry: NewEntry) => string
 }
 
 /** Name and type of each column of an entry, and its value. */
-export const entryColumns: ReadonlyArray<readonly [string, string, (entry: NewEntry) => string | number | null]> = [
+const entryColumns: ReadonlyArray<readonly [string, string, (entry: NewEntry) => string | number | null]> = [
   ["id", "uuid", ({ id }) => id],
   ["correlation_id", "uuid", ({ correlationId }) => correlationId],
   ["aggregate_type", "text", ({ aggregateType }) => aggregateType],

@@ -7,23 +7,27 @@ import type * as Effect from "effect/Effect"
 import type { Connection } from "effect/sql/SqlConnection"
 import type { SqlError } from "effect/sql/SqlError"
 import { lockedKey } from "../claiming/orderingKeys.ts"
-import type { CompiledStatement } from "../connecting/PipelinedConnection.ts"
-import type { CompiledOnce } from "../connecting/compiledOnce.ts"
+import type { CompiledOnce, CompiledStatement } from "../connecting/compiledOnce.ts"
 import { compiledOnce } from "../connecting/compiledOnce.ts"
 import type { NewEntry } from "./Emission.ts"
-import { entryColumns, writtenColumns } from "./insertEntries.ts"
+import { asRow, writtenColumns } from "./insertEntries.ts"
 
-/** Due now, with no key and no settings of its own: as most are. */
+/** Due now, and delivered with no settings of its own but for a key and what its death does to that. */
+export const isUsual = (entry: NewEntry): boolean =>
+  entry.mode === "outbox" && entry.retryWaits === null && entry.deliverAt === null && entry.delay === 0 &&
+  entry.expiresAt === null && entry.dedupe === null
+
+/** Usual, and without a key: as most are. */
 export const isPlain = (entry: NewEntry): boolean =>
-  entry.mode === "outbox" && entry.orderingKey === null && entry.retryWaits === null && entry.deliverAt === null &&
-  entry.delay === 0 && entry.expiresAt === null && entry.dedupe === null
+  isUsual(entry) && entry.orderingKey === null && entry.onDead === "block"
 
-/** The statement for an entry that no deduplication key may leave out. */
+/** Gives the statement for an entry that no deduplication key may leave out. */
 const statementFor = (db: Database): (entry: NewEntry) => CompiledOnce<NewEntry, object> => {
-  const [plain, keyless, keyed] = [plainStatement(db), wholeStatement(db, false), wholeStatement(db, true)]
+  const plain = plainStatement(db)
+  const whole = { unordered: wholeStatement(db, false), ordered: wholeStatement(db, true) }
   return (entry) => {
     if (isPlain(entry)) return plain
-    return entry.orderingKey === null ? keyless : keyed
+    return entry.orderingKey === null ? whole.unordered : whole.ordered
   }
 }
 
@@ -41,18 +45,16 @@ const plainStatement = (db: Database) =>
     }, ${time}, ${time})`)
 
 /** With all columns. The key is locked before the row is numbered: the number is given above the relation that locks. */
-const wholeStatement = (db: Database, keyed: boolean) => {
+const wholeStatement = (db: Database, ordered: boolean) => {
   const { sql, table } = db
   return compiledOnce<NewEntry>(db, (value, time) => {
-    const columns = entryColumns.map(([name, type, of]) => sql`${value(of)}${sql.literal(`::${type} AS ${name}`)}`)
-    const locked = keyed
+    const columns = sql.literal(writtenColumns)
+    const locked = ordered
       ? sql`, ${lockedKey(db, value(({ orderingKey }) => orderingKey))} AS locked`
       : sql.literal("")
-    return sql`INSERT INTO ${table.outbox} (${sql.literal(writtenColumns)}, next_attempt_at, created_at, shadow)
-      SELECT ${
-      sql.literal(writtenColumns)
-    }, coalesce(deliver_at, ${time} + delay * interval '1 millisecond'), ${time}, mode = 'shadow'
-      FROM (SELECT ${sql.csv(columns)}) AS entry${locked}`
+    return sql`INSERT INTO ${table.outbox} (${columns}, next_attempt_at, created_at, shadow)
+      SELECT ${columns}, coalesce(deliver_at, ${time} + delay * interval '1 millisecond'), ${time}, mode = 'shadow'
+      FROM ${asRow(sql, value)}${locked}`
   })
 }
 

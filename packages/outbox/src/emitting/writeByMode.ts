@@ -10,7 +10,9 @@ import type { Database } from "@zakops/migrations/Database"
 import * as SqlErrors from "@zakops/migrations/SqlErrors"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type { Fiber } from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
+import { CurrentTransformer } from "effect/sql/Statement"
 import { nativeTracer, Tracer } from "effect/Tracer"
 import { makeDirectRecorder } from "./directRecorder.ts"
 import type { NewEntry } from "./Emission.ts"
@@ -57,11 +59,12 @@ export const writeByMode = Effect.fnUntraced(
     const put = (
       { granted, level }: OpenTransaction,
       entries: ReadonlyArray<NewEntry>,
-      tracer: Tracer
+      fiber: Fiber<unknown, unknown>
     ): Effect.Effect<Written, SqlError> => {
       const all = { ids: entries.map(({ id }) => id), written: entries[0]?.id }
-      // A backend that traces is to see the statement.
-      const direct = tracer === nativeTracer ? granted.connection : undefined
+      // A backend that traces is to see the statement, and so is who transforms all statements.
+      const isSeen = fiber.getRef(Tracer) !== nativeTracer || fiber.getRef(CurrentTransformer) !== undefined
+      const direct = isSeen ? undefined : granted.connection
       // Not in a savepoint: that RELEASE fails is a defect.
       if (
         direct instanceof PipelinedConnection && level[1] === 0 && deferred !== undefined && entries.every(canDefer)
@@ -79,7 +82,7 @@ export const writeByMode = Effect.fnUntraced(
 
     const write = (entries: ReadonlyArray<NewEntry>) =>
       inOwnTransaction(db, (transaction, fiber) => {
-        const inserted = put(transaction, entries, fiber.getRef(Tracer))
+        const inserted = put(transaction, entries, fiber)
         return Effect.flatMap(inserted, ({ ids, written }) => {
           if (written !== undefined) transaction.granted.isKnownAs(tokenOf(db, written), transaction.level[1])
           return Effect.as(wakeAfterCommit(transaction), ids)
