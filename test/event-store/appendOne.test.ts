@@ -45,11 +45,17 @@ const definitionOf = ({ onDead, retry }: typeof Options.Type) =>
     delivery: { onDead, retry: retry ? Schedule.spaced("7 seconds") : undefined }
   })
 
-const optionsOf = ({ expiresAt, headers, onDead: _, retry: __, ...options }: typeof Options.Type): AppendOptions => ({
-  ...options,
-  expiresAt: expiresAt === undefined ? undefined : new Date(expiresAt),
-  headers: headers === undefined ? undefined : { [headers]: "7" }
-})
+const optionsOf = (options: typeof Options.Type): AppendOptions => {
+  const { delay, expiresAt, headers, maxAttempts, orderingKey, traceId } = options
+  return {
+    delay,
+    expiresAt: expiresAt === undefined ? undefined : new Date(expiresAt),
+    headers: headers === undefined ? undefined : { [headers]: "7" },
+    maxAttempts,
+    orderingKey,
+    traceId
+  }
+}
 
 layer(Live, { excludeTestServices: true })("an event that is appended alone", (it) => {
   it.effect.prop(
