@@ -63,6 +63,7 @@ const reviewed: Readonly<Record<string, string>> = {
   "packages/outbox/src/delivering/settleEntries.ts": "a choice between constants",
   "packages/outbox/src/delivering/settleFailedInPlace.ts": "constants",
   "packages/outbox/src/connecting/compiledOnce.ts": "the text of a template, put together by the client",
+  "packages/outbox/src/connecting/keptText.ts": "the text of a template, put together by the client",
   "packages/outbox/src/emitting/insertEntries.ts": "choices between constants",
   "packages/outbox/src/emitting/insertOne.ts": "constants",
   "packages/outbox/src/routing/routedEntries.ts": "constants",

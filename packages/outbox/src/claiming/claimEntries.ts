@@ -2,11 +2,12 @@
 import type { Database } from "@zakops/migrations/Database"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { keepText } from "../connecting/keptText.ts"
 import type { ClaimedEntry, ClaimedRow } from "./OutboxEntry.ts"
 import { fromRow } from "./OutboxEntry.ts"
 import type { Mark, Selection } from "./Selection.ts"
 import { dataBytes } from "./Selection.ts"
-import { createdAt, eventData, oneMoreAttempt, retryWaits } from "./storedValues.ts"
+import { createdAt, eventData, oneMoreAttempt, retryWaits, toNumbers } from "./storedValues.ts"
 
 /**
  * Claims what the selection takes under `claimId`, in one statement and its own transaction. Each is charged an attempt, except where a
@@ -17,11 +18,12 @@ import { createdAt, eventData, oneMoreAttempt, retryWaits } from "./storedValues
  *
  * @param worker who takes them, as it stands in the history of attempts
  */
-export const claimEntries = (db: Database, worker: string) =>
-  Effect.fnUntraced(function*(selection: Selection, claimId: string, lease: Duration.Duration) {
-    const { now, sql, table } = db
+export const claimEntries = (db: Database, worker: string) => {
+  const { now, sql, table } = db
+  const kept = keepText(db)
+  return Effect.fnUntraced(function*(selection: Selection, claimId: string, lease: Duration.Duration) {
     const time = yield* now
-    const rows = yield* sql`
+    const rows = yield* kept.values(sql`
       WITH ${selection.ctes},
       claimed AS (
         UPDATE ${table.outbox} o SET
@@ -47,7 +49,7 @@ export const claimEntries = (db: Database, worker: string) =>
       SELECT round.*, claimed.*
       FROM (SELECT (SELECT count(*)::int FROM due) AS met, (SELECT count(*)::int FROM moved) AS moved, ${selection.mark} AS mark,
         ${sql.literal(selection.keyed ? "NULL" : unawaited)} AS commit) AS round
-      FULL JOIN claimed ON false`.values
+      FULL JOIN claimed ON false`)
     const entries: Array<ClaimedEntry> = []
     let round: Round = [0, 0, null, null]
     for (const row of rows as ReadonlyArray<Round | Claimed>) {
@@ -57,6 +59,7 @@ export const claimEntries = (db: Database, worker: string) =>
     const [met, moved, mark] = round
     return { met, moved, mark: mark ?? undefined, entries }
   })
+}
 
 /**
  * Nobody waits until the claim is on disk (from commit to the worker 2.5 instead of 3.1 ms, where the disk takes 0.6). A server that crashes may
@@ -89,7 +92,7 @@ type Claimed = readonly [
   createdAt: Date,
   attempts: number,
   maxAttempts: number,
-  retryWaits: ReadonlyArray<number | null> | null,
+  retryWaits: string | null,
   orderingKey: string | null,
   sequence: string,
   lastAttemptAt: Date | null,
@@ -120,7 +123,7 @@ const toRow = (row: Claimed): ClaimedRow => ({
   created_at: row[14],
   attempts: row[15],
   max_attempts: row[16],
-  retry_waits: row[17],
+  retry_waits: toNumbers(row[17]),
   ordering_key: row[18],
   sequence: row[19],
   last_attempt_at: row[20],

@@ -8,6 +8,7 @@
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
 import type { Fragment } from "effect/sql/Statement"
+import { keepText } from "../connecting/keptText.ts"
 
 /**
  * A relation of one row, to be joined to `entries` in the FROM of the statement that inserts them: it locks their keys before the first
@@ -64,8 +65,10 @@ const exact = (seq: number) => Number.isSafeInteger(seq) ? seq : undefined
  * to let forward. If it turns out finished, the one behind it is looked at. Who has only finished entries behind the first leaves the key
  * to whoever finishes that one, and so two of them never wait for each other.
  */
-export const letForward = ({ sql, table }: Database) =>
-  Effect.fnUntraced(function*(gone: Iterable<Gone>) {
+export const letForward = (db: Database) => {
+  const { sql, table } = db
+  const kept = keepText(db)
+  return Effect.fnUntraced(function*(gone: Iterable<Gone>) {
     let after = new Map<string, number | undefined>()
     for (const { key, seq } of gone) {
       const other = after.has(key) ? after.get(key) : seq
@@ -73,7 +76,7 @@ export const letForward = ({ sql, table }: Database) =>
     }
     while (after.size > 0) {
       const keys = [...after].map(([key, seq]) => ({ key, seq }))
-      const finished = yield* sql<{ key: string; seq: number }>`
+      const finished = yield* kept.rows(sql<{ key: string; seq: number }>`
         WITH firsts AS MATERIALIZED (
           SELECT first.id FROM jsonb_to_recordset(${JSON.stringify(keys)}::jsonb) AS gone (key text, seq bigint)
           CROSS JOIN LATERAL (
@@ -89,7 +92,8 @@ export const letForward = ({ sql, table }: Database) =>
         forward AS (
           UPDATE ${table.outbox} SET waits_for = NULL WHERE id = ANY (ARRAY(SELECT id FROM locked WHERE open AND waits_for = 'key'))
         )
-        SELECT ordering_key AS key, seq::float8 AS seq FROM locked WHERE NOT open`
+        SELECT ordering_key AS key, seq::float8 AS seq FROM locked WHERE NOT open`)
       after = new Map(finished.map(({ key, seq }) => [key, exact(seq)]))
     }
   })
+}

@@ -9,10 +9,14 @@ import type { Fragment } from "effect/sql/Statement"
 export const oneMoreAttempt = "least(coalesce(o.attempts, 0), 2147483646) + 1"
 
 /**
- * The waits of an entry `o` as one list that begins at 1: Postgres lets an array have any bounds and dimensions, and the driver loses the
- * connection's answer over one that it cannot read.
+ * The waits of an entry `o` as a text: Postgres lets an array have any bounds and dimensions, and the driver loses the connection's answer
+ * over one that it cannot read. (As a list that a subquery makes of it, each claim took 15 microseconds more.)
  */
-export const retryWaits = "CASE WHEN o.retry_waits IS NOT NULL THEN ARRAY(SELECT unnest(o.retry_waits)) END"
+export const retryWaits = "array_to_string(o.retry_waits, ',', 'null')"
+
+/** What `retryWaits` says: what is no number is NaN. */
+export const toNumbers = (waits: string | null): ReadonlyArray<number> | null =>
+  waits === null || waits === "" ? null : waits.split(",").map(Number)
 
 /** When an entry `o` was written: `time` where that is NULL, infinite, or later than a Date of JavaScript can be. */
 export const createdAt = ({ sql }: Database, time: Fragment): Fragment =>

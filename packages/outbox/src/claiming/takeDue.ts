@@ -137,8 +137,22 @@ export const takeDue = (
         const { keys, mark, met, moved, taken } = yield* take(selection)
         // Where nothing could be taken or moved, others hold it all: looking again at once would find the same.
         const more = taken + moved > 0 && (met >= selection.limit || taken + moved < met)
-        return { taken, moved, more, keys, again: Infinity, mark: taken + moved === met ? mark : undefined }
+        const isAllDone = taken + moved === met
+        return { taken, moved, more, keys, again: Infinity, isAllDone, mark: isAllDone ? mark : undefined }
       })
+
+  /** Sets aside what takes its turns only where a look has left something lying: it is looked at again at once, and then that is done. */
+  const unkeyedEntries = () => {
+    const hasLimits = limited.length > 0
+    let setsAside = hasLimits
+    const look = from((taking) => dueEntries(db, taking, setsAside))
+    return <R>(asking: Asking<R>, after: Mark) =>
+      Effect.map(look(asking, after), (round) => {
+        const hasLeft = !setsAside && !round.isAllDone
+        setsAside = hasLimits || hasLeft || round.moved > 0
+        return hasLeft ? { ...round, more: true } : round
+      })
+  }
 
   const fromBeginning = (select: (taking: Taking) => Selection): Asked => {
     const look = from(select)
@@ -149,8 +163,7 @@ export const takeDue = (
    * Where looks take long, most of them begin behind what the last one has met. What has come to lie in front of that (a retry, what was
    * handed back or committed late) is found by the next look from the beginning.
    */
-  const fromMark = (select: (taking: Taking) => Selection): Asked => {
-    const look = from(select)
+  const fromMark = (look: ReturnType<typeof from>): Asked => {
     let mark = beginning
     let wholeAgain = -Infinity
     return (asking) =>
@@ -240,7 +253,7 @@ export const takeDue = (
     })
 
   const fresh = { quietFor: 0, had: 0, crowded: false }
-  const unkeyed: Place = { ask: fromMark((taking) => dueEntries(db, taking)), ...fresh }
+  const unkeyed: Place = { ask: fromMark(unkeyedEntries()), ...fresh }
   const places: ReadonlyArray<Place> = only === "unkeyed" ? [unkeyed] : [
     unkeyed,
     { ask: fromFewKeys((taking) => dueRuns(db, taking)), ...fresh },

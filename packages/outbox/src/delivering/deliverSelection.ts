@@ -4,6 +4,7 @@ import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
+import { keepText } from "../connecting/keptText.ts"
 import { letForward } from "../claiming/orderingKeys.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { Routing } from "../routing/Routing.ts"
@@ -82,12 +83,13 @@ export const deliverSelection = (db: Database, publisher: Transactional, routing
   const askPredicates = routing === undefined ? undefined : routeByPredicate(db, routing)
   const inSteps = routing !== undefined && routing.byPredicate.length > 0
   const watchFrom = watchBatch(db, publisher)
+  const kept = keepText(db)
   return ({ ctes, keyed, mark }: Selection): Effect.Effect<Delivered, SqlError> => {
     const deliver = Effect.gen(function*() {
       const which = sql`o.ctid = ANY (ARRAY(SELECT ctid FROM taken))`
       const time = yield* now
       const watch = yield* watchFrom(time)
-      const [row] = yield* sql<
+      const [row] = yield* kept.rows(sql<
         WatchedRow & RoutedRow & {
           met: number
           moved: number
@@ -100,7 +102,7 @@ export const deliverSelection = (db: Database, publisher: Transactional, routing
         SELECT (SELECT count(*)::int FROM due) AS met, (SELECT count(*)::int FROM moved) AS moved, ${mark} AS mark,
           count(*)::int AS delivered, array_agg(DISTINCT ordering_key) FILTER (WHERE ordering_key IS NOT NULL) AS keys,
           ${routedColumns(db, routing)}${watch.columns}
-        FROM entries`
+        FROM entries`)
       const delivered = row?.delivered ?? 0
       return {
         watched: watch.delivered(delivered, row ?? {}),

@@ -22,7 +22,7 @@ import type { Routing } from "../routing/Routing.ts"
 import { routeByPredicate } from "../routing/routedEntries.ts"
 import type { Selection } from "../claiming/Selection.ts"
 import { settleFailedInPlace } from "./settleFailedInPlace.ts"
-import { oneMoreAttempt, retryWaits } from "../claiming/storedValues.ts"
+import { oneMoreAttempt, retryWaits, toNumbers } from "../claiming/storedValues.ts"
 import type { WatchedRow } from "./watchBatch.ts"
 import { watchBatch } from "./watchBatch.ts"
 
@@ -57,7 +57,9 @@ export const isolateFailures = (
   const watchFrom = watchBatch(db, publisher)
 
   const lock = Effect.fnUntraced(function*({ ctes }: Selection) {
-    const rows = yield* sql<Locked & { readonly met: number; readonly moved: number }>`
+    const rows = yield* sql<
+      Omit<Locked, "retryWaits"> & { readonly retryWaits: string | null; readonly met: number; readonly moved: number }
+    >`
       WITH ${ctes}
       SELECT (SELECT count(*)::int FROM due) AS met, (SELECT count(*)::int FROM moved) AS moved, o.id,
         ${sql.literal(oneMoreAttempt)} AS attempts, coalesce(o.max_attempts, 5) AS "maxAttempts", ${
@@ -67,7 +69,7 @@ export const isolateFailures = (
         o.headers->>'traceparent' AS traceparent
       FROM (VALUES (1)) AS one LEFT JOIN ${table.outbox} o ON o.ctid = ANY (ARRAY(SELECT ctid FROM taken)) ORDER BY o.seq`
     const entries = rows.flatMap((row): ReadonlyArray<Locked> =>
-      row.id === null ? [] : [{ ...row, retryWaits: toWaits(row.retryWaits) }]
+      row.id === null ? [] : [{ ...row, retryWaits: toWaits(toNumbers(row.retryWaits)) }]
     )
     return { entries, met: rows[0]?.met ?? 0, moved: rows[0]?.moved ?? 0 }
   })

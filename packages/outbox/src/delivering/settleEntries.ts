@@ -18,6 +18,7 @@ import { goneOf, letForward } from "../claiming/orderingKeys.ts"
 import type { ClaimedEntry } from "../claiming/OutboxEntry.ts"
 import type { Pair, Routing } from "../routing/Routing.ts"
 import { wantedBy } from "../routing/Routing.ts"
+import { keepText } from "../connecting/keptText.ts"
 import { routePairs } from "../routing/routedEntries.ts"
 import type { Lane } from "./Lane.ts"
 
@@ -52,6 +53,7 @@ export interface Undelivered {
 export const settleDelivered = (db: Database, { routing, tally }: Lane) => {
   const { now, sql, table } = db
   const freeing = thenLetForward(db)
+  const kept = keepText(db)
   return (entries: ReadonlyArray<HeldEvent>): Effect.Effect<ReadonlyArray<Settled>, SqlError> =>
     freeing<ReadonlyArray<Settled>>(
       entries,
@@ -63,7 +65,7 @@ export const settleDelivered = (db: Database, { routing, tally }: Lane) => {
         const measured = yield* Measured
         const wanted = pairs.length > 0
         // Nearly always all are settled: then there is no row to be sent and read for each.
-        const rows = yield* sql<Missing>`
+        const rows = yield* kept.rows(sql<Missing>`
           WITH held AS MATERIALIZED (SELECT * FROM unnest(${ids}::uuid[], ${claims}::uuid[]) AS held (id, claim_id)),
           settled AS (
             UPDATE ${table.outbox} o SET status = 'delivered', delivered_at = ${time}, claim_id = NULL, lease_until = NULL,
@@ -76,7 +78,7 @@ export const settleDelivered = (db: Database, { routing, tally }: Lane) => {
         }),
           missing AS (SELECT id, claim_id FROM held EXCEPT ALL SELECT id, held_by FROM settled)
           SELECT missing.id, missing.claim_id AS "claimId", done.at, (SELECT count(*)::int FROM routed) AS routed
-          FROM (SELECT ${time} AS at) AS done LEFT JOIN missing ON true`
+          FROM (SELECT ${time} AS at) AS done LEFT JOIN missing ON true`)
         const { at, routed = 0 } = rows[0] ?? {}
         if (routed > 0 && routing !== undefined) {
           yield* sql.afterCommit(Effect.andThen(tally.routed(routed), routing.announce))
