@@ -133,6 +133,34 @@ layer(Live)("looking for what is due", (it) => {
       assert.deepInclude(yield* look("busyFirst"), { taken: [null] })
     }))
 
+  it.effect("sets aside what is paused once a look has left it lying, and only then looks for that", () =>
+    Effect.gen(function*() {
+      yield* emptyTables
+      const db = yield* Database.make
+      const sql = yield* SqlClient
+      const takeNext = takeDue(db, {}, "anywhere", null, "unkeyed")
+      const look = Effect.gen(function*() {
+        let isSettingAside = false
+        const round = yield* takeNext(capacity("busyFirst"), 2, (selection: Selection) => {
+          isSettingAside = sql`${selection.ctes}`.compile()[0].includes("SET waits_for = 'turn'")
+          return claiming(db)(selection)
+        })
+        return { isSettingAside, taken: round.taken, more: round.more }
+      })
+      yield* emitDeals(2)
+      assert.deepStrictEqual(yield* look, { isSettingAside: false, taken: 2, more: true })
+      const paused = yield* emitDeals(3)
+      yield* sql`UPDATE zakops.outbox SET event_type = 'paused' WHERE id IN ${sql.in(paused)}`
+      yield* sql`INSERT INTO zakops.flow (kind, name, paused_at, paused_by) VALUES ('type', 'paused', now(), 'me')`
+      yield* emitDeals(1)
+      // Two are met and left; then they are set aside, and so is the third, which is met with the one behind it.
+      assert.deepStrictEqual(yield* look, { isSettingAside: false, taken: 0, more: true })
+      assert.deepStrictEqual(yield* look, { isSettingAside: true, taken: 0, more: true })
+      assert.deepStrictEqual(yield* look, { isSettingAside: true, taken: 1, more: false })
+      assert.deepStrictEqual(yield* look, { isSettingAside: true, taken: 0, more: false })
+      assert.deepStrictEqual(yield* look, { isSettingAside: false, taken: 0, more: false })
+    }))
+
   it.effect("meets no more than it needs where few keys fill the room, and all again where they do not", () =>
     Effect.gen(function*() {
       yield* emptyTables
