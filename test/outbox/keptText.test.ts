@@ -14,8 +14,21 @@ describe("layout", () => {
       ["  SELECT 1,\n    2 -- the second\n  FROM a", "SELECT 1, 2 FROM a"],
       ["SELECT '  --  ''  --', \"a  --\" -- it's\n, 1", "SELECT '  --  ''  --', \"a  --\" , 1"],
       ["SELECT 1 - -1, 2--1\n", "SELECT 1 - -1, 2"],
-      ["-- nothing\nSELECT\t$1", "SELECT $1"]
+      ["-- nothing\nSELECT\t$1", "SELECT $1"],
+      ["SELECT 'a', -- it's\n  'b'", "SELECT 'a', 'b'"]
     ] as const
+    const unusual = [
+      "SELECT E'it\\'s  -- two',\n  1",
+      "SELECT $$two  --  spaces$$",
+      "SELECT $a$two  spaces$a$",
+      "SELECT 1 /* it's */, 'two  spaces'",
+      "SELECT 'a'\n  'b'",
+      "SELECT 'a' -- it's\n  'b'",
+      "SELECT 1 -- one\r, 2",
+      "SELECT U&'two  spaces'"
+    ]
+    for (const text of unusual) assert.strictEqual(withoutLayout(text), text)
+    assert.strictEqual(withoutLayout("SELECT 'type' , $1, -- /* $$ E'\n $2"), "SELECT 'type' , $1, $2")
     for (const [text, shorter] of cases) assert.strictEqual(withoutLayout(text), shorter)
   })
 })

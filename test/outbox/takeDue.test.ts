@@ -133,32 +133,60 @@ layer(Live)("looking for what is due", (it) => {
       assert.deepInclude(yield* look("busyFirst"), { taken: [null] })
     }))
 
-  it.effect("sets aside what is paused once a look has left it lying, and only then looks for that", () =>
+  const pause = Effect.fnUntraced(function*(ids: ReadonlyArray<string>) {
+    const sql = yield* SqlClient
+    yield* sql`UPDATE zakops.outbox SET event_type = 'paused' WHERE id IN ${sql.in(ids)}`
+    yield* sql`INSERT INTO zakops.flow (kind, name, paused_at, paused_by) VALUES ('type', 'paused', now(), 'me')
+      ON CONFLICT DO NOTHING`
+  })
+
+  it.effect("sets aside what is paused by a second look at the same place, where one has met it, and else does not look for that", () =>
     Effect.gen(function*() {
       yield* emptyTables
       const db = yield* Database.make
       const sql = yield* SqlClient
       const takeNext = takeDue(db, {}, "anywhere", null, "unkeyed")
       const look = Effect.gen(function*() {
-        let isSettingAside = false
-        const round = yield* takeNext(capacity("busyFirst"), 2, (selection: Selection) => {
-          isSettingAside = sql`${selection.ctes}`.compile()[0].includes("SET waits_for = 'turn'")
+        const looks: Array<"only takes" | "sets aside"> = []
+        const { more, taken } = yield* takeNext(capacity("busyFirst"), 2, (selection: Selection) => {
+          const [text] = sql`${selection.ctes}`.compile()
+          looks.push(text.includes("SET waits_for = 'turn'") ? "sets aside" : "only takes")
           return claiming(db)(selection)
         })
-        return { isSettingAside, taken: round.taken, more: round.more }
+        return { looks, taken, more }
       })
       yield* emitDeals(2)
-      assert.deepStrictEqual(yield* look, { isSettingAside: false, taken: 2, more: true })
-      const paused = yield* emitDeals(3)
-      yield* sql`UPDATE zakops.outbox SET event_type = 'paused' WHERE id IN ${sql.in(paused)}`
-      yield* sql`INSERT INTO zakops.flow (kind, name, paused_at, paused_by) VALUES ('type', 'paused', now(), 'me')`
+      assert.deepStrictEqual(yield* look, { looks: ["only takes"], taken: 2, more: true })
+      yield* pause(yield* emitDeals(3))
       yield* emitDeals(1)
-      // Two are met and left; then they are set aside, and so is the third, which is met with the one behind it.
-      assert.deepStrictEqual(yield* look, { isSettingAside: false, taken: 0, more: true })
-      assert.deepStrictEqual(yield* look, { isSettingAside: true, taken: 0, more: true })
-      assert.deepStrictEqual(yield* look, { isSettingAside: true, taken: 1, more: false })
-      assert.deepStrictEqual(yield* look, { isSettingAside: true, taken: 0, more: false })
-      assert.deepStrictEqual(yield* look, { isSettingAside: false, taken: 0, more: false })
+      assert.deepStrictEqual(yield* look, { looks: ["only takes", "sets aside"], taken: 0, more: true })
+      assert.deepStrictEqual(yield* look, { looks: ["sets aside"], taken: 1, more: false })
+      assert.deepStrictEqual(yield* look, { looks: ["sets aside"], taken: 0, more: false })
+      assert.deepStrictEqual(yield* look, { looks: ["only takes"], taken: 0, more: false })
+      const [paused] = yield* emitDeals(2)
+      yield* pause([paused ?? ""])
+      assert.deepStrictEqual(yield* look, { looks: ["only takes", "sets aside"], taken: 1, more: false })
+      const rows = yield* sql<
+        { count: number }
+      >`SELECT count(*)::int AS count FROM zakops.outbox WHERE waits_for = 'turn'`
+      assert.deepStrictEqual(rows, [{ count: 4 }])
+    }))
+
+  it.effect("takes what lies behind many that are paused, and in front of where looks begin that take long", () =>
+    Effect.gen(function*() {
+      const { look, taken } = yield* looking(20)
+      const sql = yield* SqlClient
+      yield* emitDeals(2)
+      yield* look()
+      yield* pause(yield* emitDeals(6))
+      const [late = ""] = yield* emitDeals(1)
+      yield* sql`UPDATE zakops.outbox SET next_attempt_at = next_attempt_at - interval '1 minute' WHERE status = 'pending'`
+      let looks = 0
+      while (!taken.includes(late)) {
+        assert.isAtMost(++looks, 12)
+        const { again } = yield* look()
+        if (again < Infinity) yield* TestClock.adjust(again)
+      }
     }))
 
   it.effect("meets no more than it needs where few keys fill the room, and all again where they do not", () =>

@@ -141,16 +141,24 @@ export const takeDue = (
         return { taken, moved, more, keys, again: Infinity, isAllDone, mark: isAllDone ? mark : undefined }
       })
 
-  /** Sets aside what takes its turns only where a look has left something lying: it is looked at again at once, and then that is done. */
+  /** Sets aside what takes its turns only where a look has met any: then by a second one of the same place. */
   const unkeyedEntries = () => {
     const hasLimits = limited.length > 0
     let setsAside = hasLimits
-    const look = from((taking) => dueEntries(db, taking, setsAside))
+    const look = from((taking) => dueEntries(db, taking, false))
+    const lookAndSetAside = from((taking) => dueEntries(db, taking))
     return <R>(asking: Asking<R>, after: Mark) =>
-      Effect.map(look(asking, after), (round) => {
-        const hasLeft = !setsAside && !round.isAllDone
-        setsAside = hasLimits || hasLeft || round.moved > 0
-        return hasLeft ? { ...round, more: true } : round
+      Effect.gen(function*() {
+        const first = setsAside ? undefined : yield* look(asking, after)
+        if (first?.moved === 0) return first
+        const taken = first?.taken ?? 0
+        // What the first has left for its size, the second is not to take either.
+        const limit = first === undefined || first.isAllDone ? asking.limit - taken : 0
+        const second = yield* lookAndSetAside({ ...asking, limit }, after)
+        setsAside = hasLimits || second.moved > 0
+        return first === undefined
+          ? second
+          : { ...second, taken: taken + second.taken, more: second.more || !first.isAllDone }
       })
   }
 

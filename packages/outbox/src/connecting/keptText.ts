@@ -26,9 +26,21 @@ interface Known {
 /** For a statement and its few variants: that many are kept, those that were used last. */
 const mostVariants = 8
 
-/** Comments and indentation left out; what stands in quotes is left as it is. */
-export const withoutLayout = (text: string): string =>
-  text.replaceAll(/'(?:[^']|'')*'|"(?:[^"]|"")*"|\s*--[^\n]*\s*|\s+/g, (part) => /^['"]/.test(part) ? part : " ").trim()
+/** What a publisher of somebody else's may use: escapes, dollar quotes, comments of many lines, constants that only a new line joins. */
+const unusual = /(?<!\w)(?:[eE]|[uU]&)'|\$(?!\d)\w*\$|\/\*|\r|'(?:[^']|'')*'(?=(?:\s|--[^\n]*\n)+')/
+const quoted = /'(?:[^']|'')*'|"(?:[^"]|"")*"/
+const layout = /[^\S\r]*--[^\n\r]*[^\S\r]*|[^\S\r]+/
+const token = new RegExp(`(${unusual.source})|(${quoted.source})|${layout.source}`, "g")
+
+/** Comments and indentation left out, and nothing that stands in quotes; a text with anything unusual in it is left whole. */
+export const withoutLayout = (text: string): string => {
+  let isUsual = true
+  const shorter = text.replaceAll(token, (_, isUnusual: string | undefined, quoted: string | undefined) => {
+    if (isUnusual !== undefined) isUsual = false
+    return quoted ?? " "
+  })
+  return isUsual ? shorter.trim() : text
+}
 
 /** Null for a parameter; undefined for anything else that is no word. */
 const wordOf = (segment: Segment): string | null | undefined => {
