@@ -140,38 +140,6 @@ layer(Live)("looking for what is due", (it) => {
       ON CONFLICT DO NOTHING`
   })
 
-  it.effect("sets aside what is paused by a second look at the same place, where one has met it, and else does not look for that", () =>
-    Effect.gen(function*() {
-      yield* emptyTables
-      const db = yield* Database.make
-      const sql = yield* SqlClient
-      const takeNext = takeDue(db, {}, "anywhere", null, "unkeyed")
-      const look = Effect.gen(function*() {
-        const looks: Array<"only takes" | "sets aside"> = []
-        const { more, taken } = yield* takeNext(capacity("busyFirst"), 2, (selection: Selection) => {
-          const [text] = sql`${selection.ctes}`.compile()
-          looks.push(text.includes("SET waits_for = 'turn'") ? "sets aside" : "only takes")
-          return claiming(db)(selection)
-        })
-        return { looks, taken, more }
-      })
-      yield* emitDeals(2)
-      assert.deepStrictEqual(yield* look, { looks: ["only takes"], taken: 2, more: true })
-      yield* pause(yield* emitDeals(3))
-      yield* emitDeals(1)
-      assert.deepStrictEqual(yield* look, { looks: ["only takes", "sets aside"], taken: 0, more: true })
-      assert.deepStrictEqual(yield* look, { looks: ["sets aside"], taken: 1, more: false })
-      assert.deepStrictEqual(yield* look, { looks: ["sets aside"], taken: 0, more: false })
-      assert.deepStrictEqual(yield* look, { looks: ["only takes"], taken: 0, more: false })
-      const [paused] = yield* emitDeals(2)
-      yield* pause([paused ?? ""])
-      assert.deepStrictEqual(yield* look, { looks: ["only takes", "sets aside"], taken: 1, more: false })
-      const rows = yield* sql<
-        { count: number }
-      >`SELECT count(*)::int AS count FROM zakops.outbox WHERE waits_for = 'turn'`
-      assert.deepStrictEqual(rows, [{ count: 4 }])
-    }))
-
   it.effect("takes what lies behind many that are paused, and in front of where looks begin that take long", () =>
     Effect.gen(function*() {
       const { look, taken } = yield* looking(20)

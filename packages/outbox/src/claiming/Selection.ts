@@ -10,7 +10,7 @@ import type { Fragment } from "effect/sql/Statement"
 
 /**
  * `ctes` defines `due`, the entries that it met; `taken (ctid)`, those that are to be taken, which are locked; and `moved`, those that it
- * has set aside, or leaves to be set aside by the next one.
+ * has set aside.
  */
 export interface Selection {
   readonly ctes: Fragment

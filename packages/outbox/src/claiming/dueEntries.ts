@@ -4,18 +4,12 @@ import type { Selection, Taking } from "./Selection.ts"
 import { destinationOpen, dueTime, goingTo, isDue, sizeColumn, takesTurns, within } from "./Selection.ts"
 
 /**
- * Without `setsAside`, what takes its turns is left where it lies, and counted as if it had been moved: such entries are rare, and the UPDATE
- * that would set them aside costs a look that takes a single entry a tenth of the server's time, though it has nothing to do.
- *
  * In front of what is due lie, in the index, the entries that are being worked on, and those that have been delivered since the oldest
  * snapshot that somebody holds: each of them is passed over, by every look that does not begin behind them (`after`).
  */
-export const dueEntries = (db: Database, taking: Taking, setsAside = true): Selection => {
+export const dueEntries = (db: Database, taking: Taking): Selection => {
   const { sql, table } = db
   const { after, bytes, destination, limited, meet, route } = taking
-  const moved = setsAside
-    ? sql`UPDATE ${table.outbox} SET waits_for = 'turn' WHERE ctid = ANY (ARRAY(SELECT ctid FROM due WHERE turns)) RETURNING 1`
-    : sql.literal("SELECT FROM due WHERE turns")
   return {
     limit: meet,
     keyed: false,
@@ -35,6 +29,8 @@ export const dueEntries = (db: Database, taking: Taking, setsAside = true): Sele
         FOR UPDATE SKIP LOCKED
       ),
       taken AS MATERIALIZED (${within(db, sql`due WHERE NOT turns`, taking)}),
-      moved AS (${moved})`
+      moved AS (
+        UPDATE ${table.outbox} SET waits_for = 'turn' WHERE ctid = ANY (ARRAY(SELECT ctid FROM due WHERE turns)) RETURNING 1
+      )`
   }
 }

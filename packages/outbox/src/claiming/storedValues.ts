@@ -10,7 +10,7 @@ export const oneMoreAttempt = "least(coalesce(o.attempts, 0), 2147483646) + 1"
 
 /**
  * The waits of an entry `o` as a text: Postgres lets an array have any bounds and dimensions, and the driver loses the connection's answer
- * over one that it cannot read. (As a list that a subquery makes of it, each claim took 15 microseconds more.)
+ * over one that it cannot read. (A list would have to be made by a subquery, which each claim sets up.)
  */
 export const retryWaits = "array_to_string(o.retry_waits, ',', 'null')"
 

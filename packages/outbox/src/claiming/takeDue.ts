@@ -137,30 +137,8 @@ export const takeDue = (
         const { keys, mark, met, moved, taken } = yield* take(selection)
         // Where nothing could be taken or moved, others hold it all: looking again at once would find the same.
         const more = taken + moved > 0 && (met >= selection.limit || taken + moved < met)
-        const isAllDone = taken + moved === met
-        return { taken, moved, more, keys, again: Infinity, isAllDone, mark: isAllDone ? mark : undefined }
+        return { taken, moved, more, keys, again: Infinity, mark: taken + moved === met ? mark : undefined }
       })
-
-  /** Sets aside what takes its turns only where a look has met any: then by a second one of the same place. */
-  const unkeyedEntries = () => {
-    const hasLimits = limited.length > 0
-    let setsAside = hasLimits
-    const look = from((taking) => dueEntries(db, taking, false))
-    const lookAndSetAside = from((taking) => dueEntries(db, taking))
-    return <R>(asking: Asking<R>, after: Mark) =>
-      Effect.gen(function*() {
-        const first = setsAside ? undefined : yield* look(asking, after)
-        if (first?.moved === 0) return first
-        const taken = first?.taken ?? 0
-        // What the first has left for its size, the second is not to take either.
-        const limit = first === undefined || first.isAllDone ? asking.limit - taken : 0
-        const second = yield* lookAndSetAside({ ...asking, limit }, after)
-        setsAside = hasLimits || second.moved > 0
-        return first === undefined
-          ? second
-          : { ...second, taken: taken + second.taken, more: second.more || !first.isAllDone }
-      })
-  }
 
   const fromBeginning = (select: (taking: Taking) => Selection): Asked => {
     const look = from(select)
@@ -171,7 +149,8 @@ export const takeDue = (
    * Where looks take long, most of them begin behind what the last one has met. What has come to lie in front of that (a retry, what was
    * handed back or committed late) is found by the next look from the beginning.
    */
-  const fromMark = (look: ReturnType<typeof from>): Asked => {
+  const fromMark = (select: (taking: Taking) => Selection): Asked => {
+    const look = from(select)
     let mark = beginning
     let wholeAgain = -Infinity
     return (asking) =>
@@ -261,7 +240,7 @@ export const takeDue = (
     })
 
   const fresh = { quietFor: 0, had: 0, crowded: false }
-  const unkeyed: Place = { ask: fromMark(unkeyedEntries()), ...fresh }
+  const unkeyed: Place = { ask: fromMark((taking) => dueEntries(db, taking)), ...fresh }
   const places: ReadonlyArray<Place> = only === "unkeyed" ? [unkeyed] : [
     unkeyed,
     { ask: fromFewKeys((taking) => dueRuns(db, taking)), ...fresh },

