@@ -88,6 +88,7 @@ const reviewed: Readonly<Record<string, string>> = {
   "packages/admin/src/reading/showEntry.ts": "constants",
   "packages/event-store/src/RecordedEvent.ts": "constants",
   "packages/event-store/src/appendEvents.ts": "a choice between constants",
+  "packages/event-store/src/appendOne.ts": "constants",
   "packages/admin/src/doctor/deadLetters.ts": "constants",
   "packages/admin/src/doctor/delivery.ts": "choices between constants",
   // What somebody may paste who reads it, with names from the catalogue, quoted; the doctor runs none of it.

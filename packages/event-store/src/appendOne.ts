@@ -6,8 +6,10 @@
  */
 import type { Database } from "@zakops/migrations/Database"
 import { lockedKey } from "@zakops/outbox/claiming/orderingKeys"
+import type { ValueOf } from "@zakops/outbox/connecting/compiledOnce"
 import { compiledOnce } from "@zakops/outbox/connecting/compiledOnce"
 import type { NewEntry } from "@zakops/outbox/emitting/Emission"
+import { asRow, namesOf, orderColumns, plainColumns } from "@zakops/outbox/emitting/insertEntries"
 import { isPlain, isUsual } from "@zakops/outbox/emitting/insertOne"
 import type * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
@@ -46,43 +48,30 @@ const byExpectation = (db: Database, ordered: boolean) => ({
 
 const statementFor = (db: Database, ordered: boolean, expectation: Expectation) => {
   const { sql, table } = db
-  const columns = logColumns(sql)
+  const logNames = logColumns(sql)
+  const columns = ordered ? [...plainColumns, ...orderColumns] : plainColumns
+  const entryNames = sql.literal(namesOf(columns))
   return compiledOnce<OneAppend, Moved>(db, (value, time) => {
-    const of = (get: (entry: NewEntry) => unknown) => value(({ entry }) => get(entry))
-    const key = of(({ orderingKey }) => orderingKey)
+    const ofEntry: ValueOf<NewEntry> = (of) => value(({ entry }) => of(entry))
     const move = moveStream(db, expectation, {
       aggregateType: value(({ stream }) => stream.aggregateType),
       aggregateId: value(({ stream }) => stream.aggregateId),
       expected: value(({ expected }) => expected),
       by: sql.literal("1")
     })
-    const order = ordered
-      ? {
-        values: sql`, ${key}::text AS ordering_key, ${of(({ onDead }) => onDead)}::varchar AS on_dead`,
-        columns: sql.literal(", ordering_key, on_dead"),
-        // Before the entry is numbered.
-        locked: sql`, ${lockedKey(db, key)} AS locked`
-      }
-      : { values: sql.literal(""), columns: sql.literal(""), locked: sql.literal("") }
+    // Before the entry is numbered.
+    const locked = ordered
+      ? sql`, ${lockedKey(db, ofEntry(({ orderingKey }) => orderingKey))} AS locked`
+      : sql.literal("")
     // Not materialized: its parameters stand in both inserts as they are.
     return sql<Moved>`
       WITH moved AS (${move}),
-      event AS NOT MATERIALIZED (
-        SELECT ${of(({ id }) => id)}::uuid AS id, ${of(({ correlationId }) => correlationId)}::uuid AS correlation_id,
-          aggregate_type, aggregate_id, ${of(({ eventType }) => eventType)}::varchar AS event_type,
-          ${of(({ schemaVersion }) => schemaVersion)}::int AS schema_version, ${
-      of(({ data }) => data)
-    }::jsonb AS event_data,
-          ${of(({ traceId }) => traceId)}::uuid AS trace_id, ${of(({ headers }) => headers)}::jsonb AS headers,
-          ${of(({ maxAttempts }) => maxAttempts)}::int AS max_attempts, version${order.values}
-        FROM moved
-      ),
+      event AS NOT MATERIALIZED (SELECT entries.*, moved.version FROM moved, ${asRow(sql, ofEntry, columns)}),
       logged AS (
-        INSERT INTO ${table.agentEvents} (${columns}, stream_version, created_at) SELECT ${columns}, version, ${time} FROM event
+        INSERT INTO ${table.agentEvents} (${logNames}, stream_version, created_at) SELECT ${logNames}, version, ${time} FROM event
       ),
       queued AS (
-        INSERT INTO ${table.outbox} (${columns}, max_attempts, next_attempt_at, created_at${order.columns})
-        SELECT ${columns}, max_attempts, ${time}, ${time}${order.columns} FROM event${order.locked}
+        INSERT INTO ${table.outbox} (${entryNames}, next_attempt_at, created_at) SELECT ${entryNames}, ${time}, ${time} FROM event${locked}
       )
       SELECT version::float8 AS version FROM moved`
   })

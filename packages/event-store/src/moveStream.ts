@@ -21,15 +21,14 @@ export interface Move {
 }
 
 /**
- * The statement that moves the stream `by` events on, if it is as expected, and returns it and its new version. Waits for whoever is moving
- * it.
+ * The statement that moves the stream `by` events on, if it is as expected, and returns its new version. Waits for whoever is moving it.
  */
 export const moveStream = (
   { sql, table }: Database,
   expectation: Expectation,
   { aggregateId, aggregateType, by, expected }: Move
 ): Fragment => {
-  const returned = sql.literal("RETURNING stream.aggregate_type, stream.aggregate_id, stream.version")
+  const returned = sql.literal("RETURNING stream.version")
   const insert = sql`INSERT INTO ${table.streams} AS stream (aggregate_type, aggregate_id, version, xid)
     VALUES (${aggregateType}, ${aggregateId}, ${by}::int, pg_current_xact_id())`
   const move = sql`SET version = stream.version + ${by}::int, xid = pg_current_xact_id()`

@@ -46,13 +46,18 @@ export const compiledOnce = <Input, Row extends object = object>(
     values.map((value) => typeof value === "function" ? value(input) : value)
   ]
   return {
-    // A transformer may add parameters, which Effect would number from 1 again behind a text that has some.
     run: (input) =>
       Effect.flatMap(
-        CurrentTransformer,
-        (transformer) =>
-          transformer === undefined ? db.sql.unsafe<Row>(...compiled(input)) : statement((of) => of(input), time)
+        unlessTransformed(() => db.sql.unsafe<Row>(...compiled(input)), () => statement((of) => of(input), time)),
+        (chosen) => chosen
       ),
     compiled
   }
 }
+
+/**
+ * `compiled`, unless a transformer sees all statements: that may add parameters, which Effect would number from 1 again behind a text that has
+ * some. Then it is `whole`, the statement as it was made.
+ */
+export const unlessTransformed = <S>(compiled: () => S, whole: () => S): Effect.Effect<S> =>
+  Effect.map(CurrentTransformer, (transformer) => transformer === undefined ? compiled() : whole())

@@ -9,7 +9,7 @@ import type { Database } from "@zakops/migrations/Database"
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Segment, Statement } from "effect/sql/Statement"
-import { CurrentTransformer } from "effect/sql/Statement"
+import { unlessTransformed } from "./compiledOnce.ts"
 
 export interface KeptText {
   readonly rows: <A extends object>(statement: Statement<A>) => Effect.Effect<ReadonlyArray<A>, SqlError>
@@ -76,18 +76,11 @@ export const keepText = ({ sql }: Database): KeptText => {
     return sql.unsafe<A>(variant.text, params)
   }
 
-  /** A transformer may add parameters, which Effect would number from 1 again behind a text that has some. */
-  const choose = <A extends object, B>(
-    statement: Statement<A>,
-    run: (statement: Statement<A>) => Effect.Effect<B, SqlError>
-  ) =>
-    Effect.flatMap(
-      CurrentTransformer,
-      (transformer) => run(transformer === undefined ? kept(statement) : statement)
-    )
+  const choose = <A extends object>(statement: Statement<A>) =>
+    unlessTransformed(() => kept(statement), () => statement)
 
   return {
-    rows: (statement) => choose(statement, (statement) => statement),
-    values: (statement) => choose(statement, (statement) => statement.values)
+    rows: (statement) => Effect.flatMap(choose(statement), (chosen) => chosen),
+    values: (statement) => Effect.flatMap(choose(statement), (chosen) => chosen.values)
   }
 }

@@ -4,7 +4,6 @@ import type { CompiledStatement } from "../connecting/compiledOnce.ts"
 import { fixedTime } from "../connecting/compiledOnce.ts"
 import type { NewEntry } from "./Emission.ts"
 import { asRelation, inParts, insertFrom } from "./insertEntries.ts"
-import { compiledInsert } from "./insertOne.ts"
 
 /**
  * What can be written as late as with COMMIT: nobody is to be asked whether, and no other transaction has to be waited for, which might have
@@ -13,13 +12,17 @@ import { compiledInsert } from "./insertOne.ts"
 export const canDefer = (entry: NewEntry): boolean =>
   entry.mode === "outbox" && entry.orderingKey === null && entry.dedupe === null && !entry.isIdGiven
 
-/** Gives the statements for entries; undefined where the time is not the database's own, and has to be asked for. */
+/**
+ * Gives the statements for entries; undefined where the time is not the database's own, and has to be asked for.
+ *
+ * @param compiledOne the statement of one
+ */
 export const deferredInserts = (
-  db: Database
+  db: Database,
+  compiledOne: (entry: NewEntry) => CompiledStatement | undefined
 ): ((entries: ReadonlyArray<NewEntry>) => ReadonlyArray<CompiledStatement>) | undefined => {
   const time = fixedTime(db)
   if (time === undefined) return undefined
-  const compiledOne = compiledInsert(db)
   return (entries) => {
     const [first] = entries
     const one = first !== undefined && entries.length === 1 ? compiledOne(first) : undefined

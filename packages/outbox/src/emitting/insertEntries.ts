@@ -78,10 +78,10 @@ export const asRelation = (sql: SqlClient, entries: ReadonlyArray<NewEntry>): Fr
   return entries.length === 1 && entry !== undefined ? asRow(sql, (of) => of(entry)) : asArrays(sql, entries)
 }
 
-/** As `asRelation`, of one entry: `value` gives what stands for a value of it. */
-export const asRow = (sql: SqlClient, value: ValueOf<NewEntry>): Fragment => {
-  const columns = entryColumns.map(([name, type, of]) => sql`${value(of)}${sql.literal(`::${type} AS ${name}`)}`)
-  return sql`(SELECT ${sql.csv(columns)}, 0::bigint AS seq) AS entries`
+/** As `asRelation`, of one entry, or with some of its columns only: `value` gives what stands for a value of it. */
+export const asRow = (sql: SqlClient, value: ValueOf<NewEntry>, columns = entryColumns): Fragment => {
+  const values = columns.map(([name, type, of]) => sql`${value(of)}${sql.literal(`::${type} AS ${name}`)}`)
+  return sql`(SELECT ${sql.csv(values)}, 0::bigint AS seq) AS entries`
 }
 
 const asArray = (numbers: ReadonlyArray<number> | null) => numbers === null ? null : `{${numbers.join()}}`
@@ -95,8 +95,11 @@ const texts = (entries: ReadonlyArray<NewEntry>, of: (entry: NewEntry) => string
   return values.every((value) => value === null) ? [] : values
 }
 
-/** Name and type of each column of an entry, and its value. */
-const entryColumns: ReadonlyArray<readonly [string, string, (entry: NewEntry) => string | number | null]> = [
+/** Name and type of a column of an entry, and its value. */
+export type EntryColumn = readonly [name: string, type: string, of: (entry: NewEntry) => string | number | null]
+
+/** Those of the event and of how often it is tried, which are all that a plain entry has. */
+export const plainColumns: ReadonlyArray<EntryColumn> = [
   ["id", "uuid", ({ id }) => id],
   ["correlation_id", "uuid", ({ correlationId }) => correlationId],
   ["aggregate_type", "text", ({ aggregateType }) => aggregateType],
@@ -106,15 +109,24 @@ const entryColumns: ReadonlyArray<readonly [string, string, (entry: NewEntry) =>
   ["event_data", "jsonb", ({ data }) => data],
   ["trace_id", "uuid", ({ traceId }) => traceId],
   ["headers", "jsonb", ({ headers }) => headers],
-  ["max_attempts", "int", ({ maxAttempts }) => maxAttempts],
-  ["retry_waits", "float8[]", ({ retryWaits }) => asArray(retryWaits)],
+  ["max_attempts", "int", ({ maxAttempts }) => maxAttempts]
+]
+export const orderColumns: ReadonlyArray<EntryColumn> = [
   ["ordering_key", "text", ({ orderingKey }) => orderingKey],
-  ["on_dead", "text", ({ onDead }) => onDead],
+  ["on_dead", "text", ({ onDead }) => onDead]
+]
+const entryColumns: ReadonlyArray<EntryColumn> = [
+  ...plainColumns,
+  ["retry_waits", "float8[]", ({ retryWaits }) => asArray(retryWaits)],
+  ...orderColumns,
   ["expires_at", "timestamptz", ({ expiresAt }) => expiresAt],
   ["deliver_at", "timestamptz", ({ deliverAt }) => deliverAt],
   ["delay", "float8", ({ delay }) => delay],
   ["mode", "text", ({ mode }) => mode]
 ]
+
+export const namesOf = (columns: ReadonlyArray<EntryColumn>): string => columns.map(([name]) => name).join(", ")
+
 /** From so many entries on, what they have in common is told once: each makes a text of its own for what that is. */
 const manyEntries = 100
 

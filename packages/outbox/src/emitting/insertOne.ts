@@ -10,7 +10,7 @@ import { lockedKey } from "../claiming/orderingKeys.ts"
 import type { CompiledOnce, CompiledStatement } from "../connecting/compiledOnce.ts"
 import { compiledOnce } from "../connecting/compiledOnce.ts"
 import type { NewEntry } from "./Emission.ts"
-import { asRow, writtenColumns } from "./insertEntries.ts"
+import { asRow, namesOf, plainColumns, writtenColumns } from "./insertEntries.ts"
 
 /** Due now, and delivered with no settings of its own but for a key and what its death does to that. */
 export const isUsual = (entry: NewEntry): boolean =>
@@ -21,28 +21,13 @@ export const isUsual = (entry: NewEntry): boolean =>
 export const isPlain = (entry: NewEntry): boolean =>
   isUsual(entry) && entry.orderingKey === null && entry.onDead === "block"
 
-/** Gives the statement for an entry that no deduplication key may leave out. */
-const statementFor = (db: Database): (entry: NewEntry) => CompiledOnce<NewEntry, object> => {
-  const plain = plainStatement(db)
-  const whole = { unordered: wholeStatement(db, false), ordered: wholeStatement(db, true) }
-  return (entry) => {
-    if (isPlain(entry)) return plain
-    return entry.orderingKey === null ? whole.unordered : whole.ordered
-  }
+const plainStatement = (db: Database) => {
+  const { sql, table } = db
+  return compiledOnce<NewEntry>(db, (value, time) =>
+    sql`
+      INSERT INTO ${table.outbox} (${sql.literal(namesOf(plainColumns))}, next_attempt_at, created_at)
+      VALUES (${sql.csv(plainColumns.map(([, , of]) => sql`${value(of)}`))}, ${time}, ${time})`)
 }
-
-const plainStatement = (db: Database) =>
-  compiledOnce<NewEntry>(db, (value, time) =>
-    db.sql`
-      INSERT INTO ${db.table.outbox} (id, correlation_id, aggregate_type, aggregate_id, event_type, schema_version, event_data,
-        trace_id, headers, max_attempts, next_attempt_at, created_at)
-      VALUES (${value(({ id }) => id)}, ${value(({ correlationId }) => correlationId)}, ${
-      value(({ aggregateType }) => aggregateType)
-    }, ${value(({ aggregateId }) => aggregateId)}, ${value(({ eventType }) => eventType)}, ${
-      value(({ schemaVersion }) => schemaVersion)
-    }, ${value(({ data }) => data)}, ${value(({ traceId }) => traceId)}, ${value(({ headers }) => headers)}, ${
-      value(({ maxAttempts }) => maxAttempts)
-    }, ${time}, ${time})`)
 
 /** With all columns. The key is locked before the row is numbered: the number is given above the relation that locks. */
 const wholeStatement = (db: Database, ordered: boolean) => {
@@ -58,19 +43,23 @@ const wholeStatement = (db: Database, ordered: boolean) => {
   })
 }
 
-/** `connection` is that of the transaction; without one a span is open for the statement. */
+/** For entries that no deduplication key may leave out. */
 export const insertOne = (db: Database) => {
-  const statementOf = statementFor(db)
-  return (entry: NewEntry, connection: Connection | undefined): Effect.Effect<unknown, SqlError> => {
-    const { compiled, run } = statementOf(entry)
-    return compiled !== undefined && connection !== undefined
-      ? connection.execute(...compiled(entry), undefined)
-      : run(entry)
+  const plain = plainStatement(db)
+  const whole = { unordered: wholeStatement(db, false), ordered: wholeStatement(db, true) }
+  const statementOf = (entry: NewEntry): CompiledOnce<NewEntry, object> => {
+    if (isPlain(entry)) return plain
+    return entry.orderingKey === null ? whole.unordered : whole.ordered
   }
-}
-
-/** The statement, to be sent later; undefined where the time is not the database's own. */
-export const compiledInsert = (db: Database) => {
-  const statementOf = statementFor(db)
-  return (entry: NewEntry): CompiledStatement | undefined => statementOf(entry).compiled?.(entry)
+  return {
+    /** `connection` is that of the transaction; without one a span is open for the statement. */
+    insert: (entry: NewEntry, connection: Connection | undefined): Effect.Effect<unknown, SqlError> => {
+      const { compiled, run } = statementOf(entry)
+      return compiled !== undefined && connection !== undefined
+        ? connection.execute(...compiled(entry), undefined)
+        : run(entry)
+    },
+    /** The statement, to be sent later; undefined where the time is not the database's own. */
+    compiled: (entry: NewEntry): CompiledStatement | undefined => statementOf(entry).compiled?.(entry)
+  }
 }

@@ -36,8 +36,8 @@ export const writeByMode = Effect.fnUntraced(
   function*(db: Database, publisher: External | Transactional, notice: CommitNotice) {
     const { sql } = db
     const insert = insertEntries(db)
-    const insertSingle = insertOne(db)
-    const deferred = deferredInserts(db)
+    const one = insertOne(db)
+    const deferred = deferredInserts(db, one.compiled)
     const lock = lockKeys(db)
     const publish = publishDirectly(db, publisher, yield* Routes, yield* makeDirectRecorder(db))
 
@@ -76,7 +76,7 @@ export const writeByMode = Effect.fnUntraced(
       }
       const [first] = entries
       return first !== undefined && entries.length === 1 && first.dedupe === null
-        ? Effect.as(insertSingle(first, direct), all)
+        ? Effect.as(one.insert(first, direct), all)
         : insert(entries)
     }
 
